@@ -1,0 +1,76 @@
+"""Robust counterfactual explanations for dice-ml, and the plugin system of dice-extended.
+
+Importing this package loads none of the frameworks it works with: every public name below is
+imported from its module on first use (:pep:`562`).
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dice_extended_plugin.datasets import load_dataset
+    from dice_extended_plugin.dice import Dice, disable, enable, upgrade
+    from dice_extended_plugin.explainers.pytorch import DiceExtendedPyTorch
+    from dice_extended_plugin.hookspecs import hookimpl
+    from dice_extended_plugin.noise import NoiseModel
+    from dice_extended_plugin.registry import Component, Registry
+    from dice_extended_plugin.space import FeatureSpace
+
+__all__ = [
+    "Component",
+    "Dice",
+    "DiceExtendedPyTorch",
+    "FeatureSpace",
+    "NoiseModel",
+    "Registry",
+    "__version__",
+    "disable",
+    "enable",
+    "hookimpl",
+    "load_dataset",
+    "upgrade",
+]
+
+#: The distribution that these packages come from.
+DISTRIBUTION = "dice-extended"
+#: Only for a checkout that is not installed.
+_FALLBACK_VERSION = "0.1.0"
+
+try:
+    __version__ = version(DISTRIBUTION)
+except PackageNotFoundError:
+    __version__ = _FALLBACK_VERSION
+
+#: Public name -> the module it comes from, and the extra which that module needs.
+_LAZY: dict[str, tuple[str, str | None]] = {
+    "Component": ("registry", None),
+    "Dice": ("dice", None),
+    "DiceExtendedPyTorch": ("explainers.pytorch", "torch"),
+    "FeatureSpace": ("space", None),
+    "NoiseModel": ("noise", None),
+    "Registry": ("registry", None),
+    "disable": ("dice", None),
+    "enable": ("dice", None),
+    "hookimpl": ("hookspecs", None),
+    "load_dataset": ("datasets", None),
+    "upgrade": ("dice", None),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dice_extended_plugin.registry import import_target
+
+    module, extra = _LAZY[name]
+    value = import_target(f"{__name__}.{module}:{name}", f"{__name__}.{name}", extra)
+    globals()[name] = value  # the next access does not come here again
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the lazy names beside those already loaded."""
+    return sorted({*globals(), *__all__})
