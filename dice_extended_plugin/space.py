@@ -1,0 +1,519 @@
+"""FeatureSpace: what a row is made of, what may change in it, and how it becomes numbers.
+
+A row is encoded as ``[continuous features scaled to their data range | one block of 0/1 columns
+per categorical feature]``, the layout of dice-ml's ``ohe-min-max`` transformation. Everything a
+search must respect (ranges, permitted levels, immutable features, the number of decimals) lives
+here, so that a search that clamps to :meth:`FeatureSpace.bounds` and finishes with
+:meth:`FeatureSpace.project` cannot break a constraint.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dice_extended_plugin.columns import (
+    check_numbers,
+    factorize,
+    first_rows,
+    write_levels,
+    write_numbers,
+)
+from dice_extended_plugin.errors import InvalidInputError, did_you_mean
+
+__all__ = ["FeatureSpace"]
+
+logger = logging.getLogger(__name__)
+
+#: Two scaled values closer than this are the same value (float32 hosts resolve about 1e-7).
+SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """The features of a table, their encoding, and what a counterfactual may do to them.
+
+    Immutable: :meth:`constrain` returns a new space, so that nothing set for one call can leak
+    into the next.
+
+    Parameters
+    ----------
+    names : tuple of str
+        All features in the table's order.
+    continuous, categorical : tuple of str
+        The two kinds, in encoding order.
+    levels : tuple of tuple of str
+        Levels of each categorical feature, in encoding order.
+    low, high : ndarray of shape (n_continuous,)
+        Data range in the table's units; the encoding maps it to [0, 1].
+    precision : ndarray of int, shape (n_continuous,)
+        Decimals of each continuous feature (0 = whole numbers).
+    integer : ndarray of bool, shape (n_continuous,)
+        True where the table stores whole numbers.
+    permitted_low, permitted_high : ndarray of shape (n_continuous,)
+        Range of the values a counterfactual may take, in the table's units.
+    asked : ndarray of bool, shape (n_continuous,)
+        True where the permitted range was asked for. Elsewhere it is the data range, and a query
+        that lies outside may keep its own value.
+    permitted_levels : ndarray of bool, shape (n_columns - n_continuous,)
+        Levels a counterfactual may take, block after block.
+    vary : ndarray of bool, shape (n_features,)
+        Which features may change, continuous first.
+    """
+
+    names: tuple[str, ...]
+    continuous: tuple[str, ...]
+    categorical: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...]
+    low: np.ndarray
+    high: np.ndarray
+    precision: np.ndarray
+    integer: np.ndarray
+    permitted_low: np.ndarray
+    permitted_high: np.ndarray
+    asked: np.ndarray
+    permitted_levels: np.ndarray
+    vary: np.ndarray
+
+    @classmethod
+    def build(
+        cls,
+        names: Sequence[str],
+        ranges: Mapping[str, tuple[float, float]],
+        levels: Mapping[str, Sequence[str]],
+        precision: Mapping[str, int] | None = None,
+        integer: Iterable[str] = (),
+    ) -> FeatureSpace:
+        """Make a space in which every feature may take any value of the data.
+
+        Parameters
+        ----------
+        names : sequence of str
+            All features in the table's order.
+        ranges : mapping of str to (low, high)
+            Data range of each continuous feature; its order is the encoding order.
+        levels : mapping of str to sequence of str
+            Levels of each categorical feature; its order is the encoding order.
+        precision : mapping of str to int, optional
+            Decimals of continuous features; 0 for the features in `integer`, else 2.
+        integer : iterable of str
+            Continuous features stored as whole numbers.
+        """
+        whole = set(integer)
+        decimals = dict(precision or {})
+        low = np.array([ranges[f][0] for f in ranges], dtype=np.float64)
+        high = np.array([ranges[f][1] for f in ranges], dtype=np.float64)
+        is_whole = np.array([f in whole for f in ranges], dtype=bool)
+        default = [0 if f in whole else 2 for f in ranges]
+        digits = np.array([decimals.get(f, d) for f, d in zip(ranges, default, strict=True)], int)
+        constant = high <= low
+        for feature in np.array(list(ranges), dtype=object)[constant]:
+            logger.warning("feature %r has a single value in the data; it is kept as it is", feature)
+        single = np.array([len(levels[f]) < 2 for f in levels], dtype=bool)
+        return cls(
+            names=tuple(names),
+            continuous=tuple(ranges),
+            categorical=tuple(levels),
+            levels=tuple(tuple(str(level) for level in levels[f]) for f in levels),
+            low=low,
+            high=high,
+            precision=digits,
+            integer=is_whole,
+            permitted_low=low.copy(),
+            permitted_high=high.copy(),
+            asked=np.zeros(len(low), dtype=bool),
+            permitted_levels=np.ones(sum(len(levels[f]) for f in levels), dtype=bool),
+            vary=~np.concatenate([constant, single]),
+        )
+
+    # -- layout ---------------------------------------------------------------------------------
+
+    @property
+    def n_continuous(self) -> int:
+        """Number of continuous features, which are the first columns of the encoding."""
+        return len(self.continuous)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features m (the paper counts features, not one-hot columns)."""
+        return len(self.continuous) + len(self.categorical)
+
+    @cached_property
+    def n_columns(self) -> int:
+        """Number of encoded columns d."""
+        return self.n_continuous + sum(len(block) for block in self.levels)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Encoded column names, ``feature`` or ``feature_level`` as dice-ml writes them."""
+        blocks = zip(self.categorical, self.levels, strict=True)
+        return self.continuous + tuple(f"{f}_{level}" for f, block in blocks for level in block)
+
+    @cached_property
+    def scale(self) -> np.ndarray:
+        """Width of each continuous feature's data range; 1 for a constant feature."""
+        width = self.high - self.low
+        return np.where(width > 0, width, 1.0)
+
+    @cached_property
+    def column_feature(self) -> np.ndarray:
+        """Feature index (continuous first) of every encoded column, shape (d,)."""
+        sizes = [1] * self.n_continuous + [len(block) for block in self.levels]
+        return np.repeat(np.arange(self.n_features), sizes)
+
+    @cached_property
+    def blocks(self) -> np.ndarray:
+        """Column numbers of each categorical block, shape (n_categorical, most levels); -1 pads."""
+        width = max((len(block) for block in self.levels), default=0)
+        starts = self.n_continuous + np.cumsum([0] + [len(block) for block in self.levels])[:-1]
+        sizes = np.array([len(block) for block in self.levels], dtype=int)
+        offsets = np.arange(width)
+        padded = starts[:, None] + offsets
+        return np.where(offsets < sizes[:, None], padded, -1).astype(int)
+
+    @cached_property
+    def permitted_blocks(self) -> np.ndarray:
+        """Permitted levels in the shape of :attr:`blocks`; False in the padding."""
+        allowed = np.concatenate([np.ones(self.n_continuous, bool), self.permitted_levels])
+        return np.where(self.blocks >= 0, allowed[self.blocks], False)
+
+    # -- constraints ----------------------------------------------------------------------------
+
+    def constrain(
+        self,
+        features_to_vary: str | Sequence[str] = "all",
+        permitted_range: Mapping[str, Sequence[Any]] | None = None,
+    ) -> FeatureSpace:
+        """Return a space with fewer freedoms; this one stays as it is.
+
+        Parameters
+        ----------
+        features_to_vary : "all" or sequence of str
+            Features that may change.
+        permitted_range : mapping, optional
+            ``[low, high]`` for a continuous feature, the permitted levels for a categorical one.
+            Features not named keep their present range.
+
+        Raises
+        ------
+        InvalidInputError
+            Unknown feature or level, reversed or empty range, a range wholly outside the data,
+            or nothing left to vary.
+        """
+        space = self
+        for feature, wanted in (permitted_range or {}).items():
+            space = space._permit(feature, wanted)
+        if isinstance(features_to_vary, str):
+            if features_to_vary != "all":
+                raise InvalidInputError(
+                    f"features_to_vary must be 'all' or a list of features, not the string "
+                    f"{features_to_vary!r}; write [{features_to_vary!r}]"
+                )
+            vary = self.vary
+        else:
+            self._check_names(features_to_vary, "features_to_vary")
+            chosen = set(features_to_vary)
+            vary = self.vary & np.array([f in chosen for f in self.continuous + self.categorical])
+        if not vary.any():
+            raise InvalidInputError(
+                "features_to_vary leaves no feature that can change; name at least one feature "
+                "with more than one value in the data"
+            )
+        return replace(space, vary=vary)
+
+    def _check_names(self, features: Iterable[str], argument: str) -> None:
+        for feature in features:
+            if feature not in self.names:
+                hint = did_you_mean(str(feature), self.names)
+                raise InvalidInputError(f"{argument}: no feature {feature!r} in the data{hint}")
+
+    def _permit(self, feature: str, wanted: Sequence[Any]) -> FeatureSpace:
+        self._check_names([feature], "permitted_range")
+        if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+            raise InvalidInputError(
+                f"permitted_range[{feature!r}] must be a list, not {wanted!r}: [low, high] for a "
+                f"continuous feature, the permitted levels for a categorical one"
+            )
+        values = list(wanted)
+        if feature in self.continuous:
+            return self._permit_range(self.continuous.index(feature), values)
+        return self._permit_levels(self.categorical.index(feature), values)
+
+    def _permit_range(self, j: int, wanted: list[Any]) -> FeatureSpace:
+        feature = self.continuous[j]
+        where = f"permitted_range[{feature!r}]"
+        try:
+            low, high = (float(value) for value in wanted)
+        except (TypeError, ValueError):
+            raise InvalidInputError(
+                f"{where} must be two numbers [low, high], not {wanted!r}"
+            ) from None
+        if not (np.isfinite(low) and np.isfinite(high)) or low > high:
+            raise InvalidInputError(f"{where} must be finite and ascending, not {wanted!r}")
+        if high < self.low[j] or low > self.high[j]:
+            raise InvalidInputError(
+                f"{where} = {wanted!r} lies outside the data, which runs from {self.low[j]:g} to "
+                f"{self.high[j]:g}; give a range that overlaps it"
+            )
+        step = 10.0 ** -self.precision[j]
+        if _grid_up(low, step) > _grid_down(high, step):
+            raise InvalidInputError(
+                f"{where} = {wanted!r} holds no value with {self.precision[j]} decimals, the "
+                f"precision of this feature; widen it or set continuous_features_precision"
+            )
+        if low < self.low[j] or high > self.high[j]:
+            logger.warning("%s = %r reaches beyond the data", where, wanted)
+        fields = {name: getattr(self, name).copy() for name in _RANGE_FIELDS}
+        fields["permitted_low"][j], fields["permitted_high"][j] = low, high
+        fields["asked"][j] = True
+        return replace(self, **fields)
+
+    def _permit_levels(self, j: int, wanted: list[Any]) -> FeatureSpace:
+        feature = self.categorical[j]
+        if not wanted:
+            raise InvalidInputError(f"permitted_range[{feature!r}] is empty; name some levels")
+        index = self.level_index(feature, wanted)
+        if (index < 0).any():
+            bad = wanted[int(np.argmax(index < 0))]
+            raise InvalidInputError(
+                f"permitted_range[{feature!r}]: no level {bad!r} in the data; levels are "
+                f"{list(self.levels[j])}"
+            )
+        start = self.blocks[j, 0] - self.n_continuous
+        permitted = self.permitted_levels.copy()
+        permitted[start : start + len(self.levels[j])] = False
+        permitted[start + index] = True
+        return replace(self, permitted_levels=permitted)
+
+    def level_index(self, feature: str, values: Sequence[Any]) -> np.ndarray:
+        """Return the level number of each value of a categorical feature, -1 where unknown.
+
+        A value matches a level by its text, as in dice-ml; a number also matches the level that
+        stands for the same number ("1" and 1.0), a truth value the level "1" or "0" as well.
+        """
+        levels = self.levels[self.categorical.index(feature)]
+        texts = pd.Index(levels)
+        uniques, inverse = factorize(values)
+        index = texts.get_indexer(pd.Index([str(value) for value in uniques], dtype=object))
+        numbers = pd.to_numeric(pd.Series(levels, dtype=object), errors="coerce").to_numpy(float)
+        for i, value in enumerate(uniques):
+            if index[i] < 0 and isinstance(value, (bool, int, float, np.generic)):
+                same = np.flatnonzero(numbers == float(value))
+                index[i] = same[0] if len(same) == 1 else -1
+        return index[inverse]
+
+    def check_rows(self, frame: pd.DataFrame, argument: str = "query_instances") -> None:
+        """Raise a clear error unless every row of `frame` can be encoded.
+
+        Raises
+        ------
+        InvalidInputError
+            Empty frame, missing or surplus column, missing or infinite value, text in a
+            continuous feature, unknown level, or a frozen feature outside its permitted range.
+        """
+        if len(frame) == 0:
+            raise InvalidInputError(f"{argument} has no rows; give at least one")
+        if frame.columns.duplicated().any():
+            twice = list(frame.columns[frame.columns.duplicated()])
+            raise InvalidInputError(f"{argument} has the column(s) {twice} more than once")
+        missing = [name for name in self.names if name not in frame.columns]
+        if missing:
+            raise InvalidInputError(f"{argument} lacks the column(s) {missing}; add them")
+        surplus = [name for name in frame.columns if name not in self.names]
+        if surplus:
+            raise InvalidInputError(
+                f"{argument} has the column(s) {surplus}, which are not features of the data (is "
+                f"the outcome among them?); drop them"
+            )
+        for feature in self.continuous:
+            check_numbers(frame[feature], feature, argument)
+        for feature in self.categorical:
+            if frame[feature].isna().any():
+                raise InvalidInputError(
+                    f"{argument}[{feature!r}] has missing values in row(s) "
+                    f"{first_rows(frame[feature].isna())}; fill or drop them"
+                )
+            unknown = self.level_index(feature, frame[feature].tolist()) < 0
+            if unknown.any():
+                value = frame[feature].iloc[int(np.argmax(unknown))]
+                levels = self.levels[self.categorical.index(feature)]
+                raise InvalidInputError(
+                    f"{argument}[{feature!r}] holds {value!r}, a level outside the data; levels "
+                    f"are {list(levels)}"
+                )
+        self._check_frozen(frame, argument)
+
+    def _check_frozen(self, frame: pd.DataFrame, argument: str) -> None:
+        """A feature that must stay and must move has no answer: say so before the search."""
+        codes = self.encode(frame)
+        numbers = self.low + codes[:, : self.n_continuous] * self.scale
+        tolerance = SAME * self.scale
+        outside = (numbers < self.permitted_low - tolerance) | (
+            numbers > self.permitted_high + tolerance
+        )
+        banned = np.zeros((len(frame), self.n_columns - self.n_continuous))
+        banned = codes[:, self.n_continuous :] * ~self.permitted_levels
+        stuck = np.concatenate([outside & self.asked, self._any_per_block(banned > 0)], axis=1)
+        stuck &= ~self.vary
+        if stuck.any():
+            j = int(np.argmax(stuck.any(axis=0)))
+            feature = (self.continuous + self.categorical)[j]
+            raise InvalidInputError(
+                f"{argument}[{feature!r}] lies outside its permitted_range in row(s) "
+                f"{first_rows(stuck[:, j])} and may not vary; widen permitted_range or add "
+                f"{feature!r} to features_to_vary"
+            )
+
+    def _any_per_block(self, flags: np.ndarray) -> np.ndarray:
+        if not self.categorical:
+            return np.zeros((len(flags), 0), bool)
+        starts = self.blocks[:, 0] - self.n_continuous
+        return np.logical_or.reduceat(flags, starts, axis=1)
+
+    # -- encoding -------------------------------------------------------------------------------
+
+    def encode(self, frame: pd.DataFrame) -> np.ndarray:
+        """Encode rows (checked by :meth:`check_rows`) as float64 of shape (n, d).
+
+        Whole-number features are truncated and the others rounded to float32, as dice-ml does
+        before it asks the model; a constant feature is 0.
+        """
+        codes = np.zeros((len(frame), self.n_columns))
+        if self.continuous:
+            numbers = frame[list(self.continuous)].to_numpy(dtype=np.float64)
+            seen = np.where(self.integer, np.trunc(numbers), numbers.astype(np.float32))
+            scaled = (seen - self.low) / self.scale
+            codes[:, : self.n_continuous] = np.where(self.high > self.low, scaled, 0.0)
+        rows = np.arange(len(frame))
+        for j, feature in enumerate(self.categorical):
+            index = self.level_index(feature, frame[feature].tolist())
+            codes[rows, self.blocks[j, 0] + index] = 1.0
+        return codes
+
+    def bounds(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the lowest and highest permitted encoded values for each query.
+
+        A frozen feature has both equal to the query's own value, so clamping freezes it.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, d)
+            Encoded queries.
+
+        Returns
+        -------
+        lower, upper : ndarray of shape (n, d)
+        """
+        low = (self.permitted_low - self.low) / self.scale
+        high = (self.permitted_high - self.low) / self.scale
+        kept = x[:, : self.n_continuous]
+        free = ~self.asked
+        lower, upper = np.zeros_like(x), np.empty_like(x)
+        lower[:, : self.n_continuous] = np.where(free, np.minimum(low, kept), low)
+        upper[:, : self.n_continuous] = np.where(free, np.maximum(high, kept), high)
+        upper[:, self.n_continuous :] = self.permitted_levels
+        frozen = ~self.vary[self.column_feature]
+        lower[:, frozen] = x[:, frozen]
+        upper[:, frozen] = x[:, frozen]
+        return lower, upper
+
+    def project(
+        self, u: np.ndarray, x: np.ndarray, lower: np.ndarray, upper: np.ndarray
+    ) -> np.ndarray:
+        """Return the nearest rows that can be written down: rounded, in bounds, one level a block.
+
+        A value that rounds to the query's rounded value becomes the query's own value, so that a
+        feature counts as changed only if a reader sees it change.
+
+        Parameters
+        ----------
+        u : ndarray of shape (..., d)
+            Encoded candidates; `x`, `lower` and `upper` broadcast against it.
+
+        Returns
+        -------
+        ndarray of shape (..., d), float64
+        """
+        n = self.n_continuous
+        out = np.empty(np.broadcast_shapes(u.shape, x.shape))
+        if n:
+            out[..., :n] = self._project_numbers(
+                u[..., :n], x[..., :n], lower[..., :n], upper[..., :n]
+            )
+        if self.categorical:
+            out[..., n:] = self._project_levels(u, upper)
+        return out
+
+    def _project_numbers(
+        self, u: np.ndarray, x: np.ndarray, lower: np.ndarray, upper: np.ndarray
+    ) -> np.ndarray:
+        per_unit = 10.0**self.precision
+        raw = (self.low + u * self.scale) * per_unit
+        own = (self.low + x * self.scale) * per_unit
+        # SAME keeps a bound that is itself on the grid on the grid in spite of rounding.
+        slack = SAME * self.scale * per_unit + 1e-9
+        first = np.ceil((self.low + lower * self.scale) * per_unit - slack)
+        last = np.floor((self.low + upper * self.scale) * per_unit + slack)
+        step = np.clip(np.rint(raw), first, np.maximum(first, last))
+        rounded = (step / per_unit - self.low) / self.scale
+        stays = (step == np.rint(own)) & (x >= lower - SAME) & (x <= upper + SAME)
+        fixed = (upper - lower <= SAME) | (first > last)
+        return np.where(stays, x, np.where(fixed, np.clip(u, lower, upper), rounded))
+
+    def _project_levels(self, u: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        padding = self.blocks < 0
+        values = np.where(padding | (upper[..., self.blocks] <= 0), -np.inf, u[..., self.blocks])
+        choice = self.blocks[np.arange(len(self.blocks)), values.argmax(axis=-1)]
+        hot = np.zeros((*choice.shape[:-1], self.n_columns))
+        np.put_along_axis(hot, choice, 1.0, axis=-1)
+        return hot[..., self.n_continuous :]
+
+    def changed(self, u: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return which features differ, bool of shape (..., m), continuous features first."""
+        differs = np.abs(u - x) > SAME
+        starts = np.searchsorted(self.column_feature, np.arange(self.n_features))
+        return np.logical_or.reduceat(differs, starts, axis=-1)
+
+    def decode(self, u: np.ndarray, x: np.ndarray, queries: pd.DataFrame) -> pd.DataFrame:
+        """Write projected rows as a table with the query's column types.
+
+        Parameters
+        ----------
+        u, x : ndarray of shape (n, d)
+            Projected candidates and the encoded query of each.
+        queries : DataFrame of n rows
+            The raw query of each candidate; unchanged cells are copied from it, bit for bit.
+
+        Returns
+        -------
+        DataFrame with the features in the table's order and a fresh index.
+        """
+        changed = self.changed(u, x)
+        columns: dict[str, Any] = {}
+        for j, feature in enumerate(self.continuous):
+            per_unit = 10.0 ** self.precision[j]
+            raw = np.rint((self.low[j] + u[:, j] * self.scale[j]) * per_unit) / per_unit
+            columns[feature] = write_numbers(raw, changed[:, j], queries[feature])
+        for j, feature in enumerate(self.categorical):
+            start, size = self.blocks[j, 0], len(self.levels[j])
+            level = u[:, start : start + size].argmax(axis=1)
+            flags = changed[:, self.n_continuous + j]
+            columns[feature] = write_levels(self.levels[j], level, flags, queries[feature])
+        return pd.DataFrame({name: columns[name] for name in self.names})
+
+
+_RANGE_FIELDS = ("permitted_low", "permitted_high", "asked")
+
+
+def _grid_up(value: float, step: float) -> float:
+    return float(np.ceil(value / step - 1e-9))
+
+
+def _grid_down(value: float, step: float) -> float:
+    return float(np.floor(value / step + 1e-9))
