@@ -1,0 +1,96 @@
+"""From what a search found to dice-ml's result objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dice_extended_plugin.results import RobustCounterfactualExamples
+
+__all__ = ["Answer", "assemble"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Decoded counterfactuals of a call; row i of the tables belongs to query ``query[i]``.
+
+    Parameters
+    ----------
+    query : ndarray of int, shape (n,)
+        Ascending.
+    dense : DataFrame of n rows
+        Before post-hoc sparsity.
+    sparse : DataFrame of n rows or None
+        After it.
+    label : ndarray of int, shape (n,)
+        The model's own label of each row of `dense` (and `sparse`: both are counterfactuals of
+        the same class).
+    scores : DataFrame of n rows
+        Robustness columns.
+    query_label, desired_class : ndarray of int, shape (Q,)
+    status, reason : list of str, length Q
+    """
+
+    query: np.ndarray
+    dense: pd.DataFrame
+    sparse: pd.DataFrame | None
+    label: np.ndarray
+    scores: pd.DataFrame
+    query_label: np.ndarray
+    desired_class: np.ndarray
+    status: list[str]
+    reason: list[str]
+
+
+def assemble(
+    frame: pd.DataFrame, answer: Answer, data: Any, posthoc_sparsity_param: float | None
+) -> list[RobustCounterfactualExamples]:
+    """Cut the tables of a call into one dice-ml example object per query.
+
+    The outcome column holds the model's labels in every table.
+    """
+    outcome = data.outcome_name
+    queries = frame.assign(**{outcome: answer.query_label})
+    dense = answer.dense.assign(**{outcome: answer.label})
+    sparse = None if answer.sparse is None else answer.sparse.assign(**{outcome: answer.label})
+    first = np.searchsorted(answer.query, np.arange(len(frame) + 1))
+    return [
+        RobustCounterfactualExamples(
+            data_interface=data,
+            final_cfs_df=_cut(dense, first, i),
+            test_instance_df=queries.iloc[i : i + 1].reset_index(drop=True),
+            final_cfs_df_sparse=None if sparse is None else _cut(sparse, first, i),
+            posthoc_sparsity_param=posthoc_sparsity_param,
+            desired_class=int(answer.desired_class[i]),
+            status=answer.status[i],
+            reason=answer.reason[i],
+            robustness=_cut(answer.scores, first, i),
+        )
+        for i in range(len(frame))
+    ]
+
+
+def _cut(table: pd.DataFrame, first: np.ndarray, i: int) -> pd.DataFrame:
+    return table.iloc[first[i] : first[i + 1]].reset_index(drop=True)
+
+
+def explain_shortfall(found: int, wanted: int, target: int, stopped: str, limits: Mapping[str, Any]) -> str:
+    """Say in words why a query got fewer counterfactuals than asked for, and what to change."""
+    if found >= wanted:
+        return ""
+    how = {
+        "max_seconds": f"max_seconds = {limits.get('max_seconds')} was spent",
+        "max_model_calls": f"max_model_calls = {limits.get('max_model_calls')} was spent",
+        "max_iter": f"max_iter = {limits.get('max_iter')} was reached",
+        "": f"max_seconds = {limits.get('max_seconds')} was spent before its search began",
+    }.get(stopped, "the search stopped improving")
+    remedy = (
+        "raise the budget"
+        if stopped in ("max_seconds", "max_model_calls", "")
+        else "widen permitted_range or features_to_vary, or lower stopping_threshold towards 0.5"
+    )
+    return f"{found} of {wanted} counterfactuals of class {target} found: {how}; {remedy}"

@@ -1,0 +1,1 @@
+"""Thin subclasses of dice-ml's explainers; each holds only what differs."""

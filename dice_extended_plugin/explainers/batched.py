@@ -1,0 +1,258 @@
+"""What every explainer of ours shares: one call, all queries, dice-ml's arguments and results.
+
+The way is: host arguments -> checked :class:`Task` -> ``_search`` of the explainer ->
+:class:`Answer` -> host results. Nothing is written to the explainer or the data object on the way,
+so nothing leaks from one call into the next.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dice_extended_plugin import host
+from dice_extended_plugin.assemble import Answer, assemble
+from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.options import check_integer, check_number
+from dice_extended_plugin.results import (
+    RobustCounterfactualExamples,
+    RobustCounterfactualExplanations,
+)
+from dice_extended_plugin.space import FeatureSpace
+from dice_extended_plugin.targets import ClassTarget
+
+__all__ = ["BatchedExplainer", "Task"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One checked call.
+
+    Parameters
+    ----------
+    frame : DataFrame of Q rows
+        Raw queries in the data's column order.
+    x : ndarray of shape (Q, d)
+        Encoded queries.
+    space : FeatureSpace
+        With the constraints of this call.
+    total_CFs : int
+    desired_class : int or "opposite"
+    stopping_threshold : float
+    posthoc_sparsity_param : float or None
+    posthoc_sparsity_algorithm : {"linear", "binary"}
+    verbose : bool
+    keywords : mapping
+        The call's further keywords.
+    """
+
+    frame: pd.DataFrame
+    x: np.ndarray
+    space: FeatureSpace
+    total_CFs: int
+    desired_class: Any
+    stopping_threshold: float
+    posthoc_sparsity_param: float | None
+    posthoc_sparsity_algorithm: str
+    verbose: bool
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+
+    def targets(self, labels: np.ndarray, n_classes: int) -> ClassTarget:
+        """Wanted class of each query, given the model's labels for the queries."""
+        if isinstance(self.desired_class, str):
+            if n_classes > 2:
+                raise InvalidInputError(
+                    f"desired_class='opposite' has no meaning for {n_classes} classes; name one "
+                    f"of 0 ... {n_classes - 1}"
+                )
+            index = 1 - labels
+        else:
+            if not 0 <= self.desired_class < n_classes:
+                raise InvalidInputError(
+                    f"desired_class = {self.desired_class} is not a class of the model; it has "
+                    f"the classes 0 ... {n_classes - 1}"
+                )
+            index = np.full(len(labels), self.desired_class)
+        return ClassTarget.from_threshold(index, n_classes, self.stopping_threshold)
+
+
+@contextmanager
+def dice_errors() -> Iterator[None]:
+    """Let our input errors be dice-ml's as well."""
+    try:
+        yield
+    except host.DiceInputError:
+        raise
+    except InvalidInputError as error:
+        raise host.DiceInputError(str(error)) from error
+
+
+class BatchedExplainer:
+    """Mixin before a dice-ml explainer class; subclasses write :meth:`_search`."""
+
+    space: FeatureSpace
+    data_interface: Any
+
+    def _search(self, task: Task) -> Answer:
+        raise NotImplementedError("an explainer says how it searches")
+
+    def generate_counterfactuals(
+        self,
+        query_instances: Any,
+        total_CFs: int,
+        desired_class: int | str = "opposite",
+        desired_range: list[float] | None = None,
+        permitted_range: Mapping[str, Any] | None = None,
+        features_to_vary: str | list[str] = "all",
+        stopping_threshold: float = 0.5,
+        posthoc_sparsity_param: float | None = 0.1,
+        posthoc_sparsity_algorithm: str = "linear",
+        verbose: bool = False,
+        **kwargs: Any,
+    ) -> RobustCounterfactualExplanations:
+        """Explain all queries in one batched search.
+
+        Parameters
+        ----------
+        query_instances : DataFrame, dict or list of dicts
+            Raw queries, any number; never changed.
+        total_CFs : int
+            Counterfactuals per query.
+        desired_class : int or "opposite"
+            Index of the wanted class; "opposite" for two classes.
+        desired_range : None
+            For regression models, which this explainer does not take.
+        permitted_range : mapping, optional
+            ``[low, high]`` of a continuous feature, permitted levels of a categorical one. For
+            this call only.
+        features_to_vary : "all" or list of str
+        stopping_threshold : float in [0, 1]
+            Two classes: decision threshold on P(class 1). More: least probability of the wanted
+            class, 0.5 meaning its label only. Every returned row has the wanted class by the
+            model's own label besides.
+        posthoc_sparsity_param : float in [0, 1] or None
+            Quantile of the changes worth taking back; None or 0 takes none back.
+        posthoc_sparsity_algorithm : {"linear", "binary"}
+        verbose : bool
+            Show a progress bar; silent otherwise.
+        **kwargs
+            See :class:`dice_extended_plugin.options.GradientOptions`.
+
+        Returns
+        -------
+        RobustCounterfactualExplanations
+            A query for which nothing was found has status "none" and a reason; this never raises.
+
+        Raises
+        ------
+        DiceInputError
+            Anything wrong with the arguments, the queries or the model, before the search.
+        """
+        with dice_errors():
+            task = self._task(
+                query_instances,
+                total_CFs,
+                desired_class,
+                desired_range,
+                permitted_range,
+                features_to_vary,
+                stopping_threshold,
+                posthoc_sparsity_param,
+                posthoc_sparsity_algorithm,
+                verbose,
+                kwargs,
+            )
+            answer = self._search(task)
+        examples = assemble(task.frame, answer, self.data_interface, task.posthoc_sparsity_param)
+        for number, example in enumerate(examples):
+            if example.status != "ok":
+                logger.info("query %d: %s: %s", number, example.status, example.reason)
+        return RobustCounterfactualExplanations(examples)
+
+    def _generate_counterfactuals(
+        self, query_instance: Any, total_CFs: int, **kwargs: Any
+    ) -> RobustCounterfactualExamples:
+        """Explain one query: dice-ml's inner entry point."""
+        return self.generate_counterfactuals(query_instance, total_CFs, **kwargs).cf_examples_list[
+            0
+        ]
+
+    def _task(
+        self,
+        query_instances: Any,
+        total_CFs: int,
+        desired_class: int | str,
+        desired_range: Any,
+        permitted_range: Mapping[str, Any] | None,
+        features_to_vary: str | list[str],
+        stopping_threshold: float,
+        posthoc_sparsity_param: float | None,
+        posthoc_sparsity_algorithm: str,
+        verbose: bool,
+        keywords: Mapping[str, Any],
+    ) -> Task:
+        check_integer("total_CFs", total_CFs, least=1)
+        if desired_range is not None:
+            raise InvalidInputError("desired_range is for regression models; leave it None here")
+        check_number("stopping_threshold", stopping_threshold, least=0.0)
+        if stopping_threshold > 1:
+            raise InvalidInputError(
+                f"stopping_threshold must lie between 0 and 1, not {stopping_threshold!r}"
+            )
+        if posthoc_sparsity_param is not None:
+            check_number("posthoc_sparsity_param", posthoc_sparsity_param, least=0.0)
+            if posthoc_sparsity_param > 1:
+                raise InvalidInputError(
+                    f"posthoc_sparsity_param must lie between 0 and 1, not "
+                    f"{posthoc_sparsity_param!r}"
+                )
+        if posthoc_sparsity_algorithm not in ("linear", "binary"):
+            raise InvalidInputError(
+                f"posthoc_sparsity_algorithm must be 'linear' or 'binary', not "
+                f"{posthoc_sparsity_algorithm!r}"
+            )
+        wanted = _class_index(desired_class)
+        if permitted_range is not None and not isinstance(permitted_range, Mapping):
+            raise InvalidInputError(
+                f"permitted_range must be a dictionary from feature to range, not "
+                f"{permitted_range!r}"
+            )
+        space = self.space.constrain(features_to_vary, permitted_range)
+        frame = host.query_frame(query_instances, space)
+        return Task(
+            frame=frame,
+            x=space.encode(frame),
+            space=space,
+            total_CFs=int(total_CFs),
+            desired_class=wanted,
+            stopping_threshold=float(stopping_threshold),
+            posthoc_sparsity_param=posthoc_sparsity_param,
+            posthoc_sparsity_algorithm=posthoc_sparsity_algorithm,
+            verbose=bool(verbose),
+            keywords=dict(keywords),
+        )
+
+
+def _class_index(desired_class: Any) -> int | str:
+    if isinstance(desired_class, str):
+        if desired_class == "opposite":
+            return desired_class
+    elif isinstance(desired_class, (Integral, np.bool_, bool)):
+        return int(desired_class)
+    elif isinstance(desired_class, Real) and float(desired_class).is_integer():
+        return int(desired_class)
+    raise InvalidInputError(
+        f"desired_class must be 'opposite' or the index of a class, not {desired_class!r}"
+    )
+
+
+IsTarget = Callable[[np.ndarray, np.ndarray], np.ndarray]
