@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Gradients are rounded to multiples of this; see the module's docstring.
 _GRID = 2.0**-24
+#: A set must be better by this to replace another: the same set met twice is not progress.
+_LEAST_GAIN = 1e-9
 _RESTART_STREAM = 21
 
 
@@ -150,7 +152,7 @@ class Found:
         """
         count, known = valid.sum(1), self.valid[index].sum(1)
         loss = np.where(np.isfinite(loss), loss, np.finfo(float).max)
-        whole = (count > known) | ((count == known) & (loss < self.loss[index]))
+        whole = (count > known) | ((count == known) & (loss < self.loss[index] - _LEAST_GAIN))
         fill = ~whole[:, None] & valid & ~self.valid[index]
         keep_old = whole[:, None] & ~valid & self.valid[index]
         take = (whole[:, None] | fill) & ~keep_old
@@ -284,6 +286,7 @@ class _Run:
             self._tensor(lower),
             self._tensor(upper),
             torch.as_tensor(self.target.index[rows], device=self.like.device).long(),
+            self._tensor(self.target.aim()[rows]),
         )
         u = _clamp(self._tensor(starts), queries).requires_grad_(True)
         optimizer = self.optimizer([u], lr=self.settings.learning_rate)
@@ -305,14 +308,18 @@ class _Run:
                     u.copy_(self._tensor(self._project(u, rows)))
             late = step >= self.settings.min_iter
             settled = (calm >= self.settings.loss_converge_maxiter).cpu().numpy() & late
-            spent = step >= self.settings.max_iter or self.budget.out_of_time()
-            if not (settled.any() or spent or not allowed.all()) and (
-                step % self.settings.check_every
-            ):
+            last = step >= self.settings.max_iter or self.budget.out_of_time()
+            due = last or step % self.settings.check_every == 0
+            # A query is looked at when its turn has come, never because a neighbour stopped.
+            who = np.flatnonzero(settled | ~allowed | due)
+            if len(who) == 0:
                 continue
-            better, whole = self._look(u, queries, rows)
-            progress_at = np.where(better, step, progress_at)
-            stop = self._reasons(step, late, settled, whole, progress_at, allowed)
+            better, whole = self._look(u, queries, rows, who)
+            progress_at[who[better]] = step
+            stop = np.full(len(rows), "", dtype=object)
+            stop[who] = self._reasons(
+                step, late, settled[who], whole, progress_at[who], allowed[who]
+            )
             leaving = stop != ""
             if leaving.any():
                 self.found.stopped[rows[leaving]] = stop[leaving]
@@ -343,18 +350,20 @@ class _Run:
         return self.space.project(values, x[:, None], lower[:, None], upper[:, None])
 
     def _look(
-        self, u: Tensor, queries: Queries, rows: np.ndarray
+        self, u: Tensor, queries: Queries, rows: np.ndarray, who: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Round the sets, ask the model, keep what is better; one model call."""
+        """Round the sets of the queries `who`, ask the model once, keep what is better."""
+        index = torch.as_tensor(who, device=u.device)
+        u, queries, rows = u.detach()[index], queries[index], rows[who]
         projected = self._project(u, rows)
         with torch.no_grad():
             terms, scores = self.objective.terms(self._tensor(projected), queries)
-            loss = self.objective.preference(terms).cpu().numpy().astype(np.float64)
+            value = self.objective.preference(terms).cpu().numpy().astype(np.float64)
         flat = scores.reshape(-1, scores.shape[-1]).cpu().numpy().astype(np.float64)
         query = np.repeat(rows, projected.shape[1])
         valid = self.target.met(flat, query).reshape(projected.shape[:2])
         self.found.calls[rows] += 1
-        return self.found.offer(rows, projected, valid, loss), valid.all(1)
+        return self.found.offer(rows, projected, valid, value), valid.all(1)
 
     def _reasons(
         self,

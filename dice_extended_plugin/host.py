@@ -7,6 +7,7 @@ PrivateData with metadata only) whose helpers fail on some tables: precisions of
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -193,7 +194,9 @@ def model_input(model: Any, space: FeatureSpace, table: pd.DataFrame) -> np.ndar
         ]
         for j, feature in enumerate(space.categorical)
     }
-    rows = model.transformer.transform(table[list(space.names)].assign(**plain))
+    with warnings.catch_warnings():  # dice-ml's own use of pandas; nothing a caller could change
+        warnings.simplefilter("ignore", FutureWarning)
+        rows = model.transformer.transform(table[list(space.names)].assign(**plain))
     if model.transformer.func == "ohe-min-max":
         rows = rows[list(space.columns)]
     else:

@@ -49,6 +49,15 @@ class ClassTarget:
     def __getitem__(self, keep: slice | np.ndarray) -> ClassTarget:
         return ClassTarget(self.index[keep], self.least[keep])
 
+    def aim(self) -> np.ndarray:
+        """Log-odds a search should reach, (Q,): dice-ml's 1, from the threshold on if it is higher.
+
+        dice-ml always aims at log-odds 1 (probability 0.73), so that thresholds beyond it are met
+        by accident or never.
+        """
+        least = np.clip(self.least, 0.5, 1 - 1e-6)
+        return 1.0 + np.log(least / (1.0 - least))
+
     def met(self, scores: np.ndarray, query: np.ndarray) -> np.ndarray:
         """Return which rows are counterfactuals.
 

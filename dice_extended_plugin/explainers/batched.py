@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dice_ml.explainer_interfaces.explainer_base import ExplainerBase
+
 from dice_extended_plugin import host
 from dice_extended_plugin.assemble import Answer, assemble
 from dice_extended_plugin.errors import InvalidInputError
@@ -96,8 +98,12 @@ def dice_errors() -> Iterator[None]:
         raise host.DiceInputError(str(error)) from error
 
 
-class BatchedExplainer:
-    """Mixin before a dice-ml explainer class; subclasses write :meth:`_search`."""
+class BatchedExplainer(ExplainerBase):
+    """What comes before a dice-ml explainer class; subclasses write :meth:`_search`.
+
+    An ExplainerBase itself, because dice-ml's factory assigns ``__class__``, and that needs
+    classes of one layout.
+    """
 
     space: FeatureSpace
     data_interface: Any
