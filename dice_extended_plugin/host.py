@@ -64,6 +64,7 @@ def feature_space(data: Any) -> FeatureSpace:
     space = FeatureSpace.build(
         data.feature_names, ranges, levels, _precisions(data, continuous, integer), integer
     )
+    _check_columns(space)
     return space.constrain("all", _given_range(data, space)) if has_table(data) else space
 
 
@@ -81,6 +82,19 @@ def _check_table(table: pd.DataFrame, features: Iterable[str]) -> None:
             raise DiceInputError(
                 f"the training table has missing or infinite values in {feature!r}; fill or drop "
                 f"them before dice_ml.Data"
+            )
+
+
+def _check_columns(space: FeatureSpace) -> None:
+    """Two features may share an encoded name: "a" at level "b_c" and "a_b" at level "c"."""
+    owner: dict[str, str] = {}
+    features = space.continuous + space.categorical
+    for column, j in zip(space.columns, space.column_feature, strict=True):
+        first = owner.setdefault(column, features[j])
+        if first != features[j]:
+            raise DiceInputError(
+                f"the features {first!r} and {features[j]!r} both get the encoded column "
+                f"{column!r}; rename one of them"
             )
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dice_extended_plugin.dice_sorensen import N_BINS
 from dice_extended_plugin.noise import NoiseBank, NoiseModel
+from dice_extended_plugin.soft_codes import soft_code_distance
 from dice_extended_plugin.space import FeatureSpace
 
 __all__ = [
@@ -209,9 +210,7 @@ class Robustness:
         self.noise = tensor(bank.noise)
         self.scales, self.relative = tensor(noise.scales(space)), tensor(noise.is_relative(space))
         self.offset = tensor(space.low / space.scale)
-        centres = (np.arange(n_bins) + 0.5) / n_bins
-        width = 0.5 / n_bins  # tau, half a bin
-        self.slope, self.shift = tensor(centres / width**2), tensor(-(centres**2) / (2 * width**2))
+        self.centres = tensor((np.arange(n_bins) + 0.5) / n_bins)
         self._prepare_flips(space, bank, tensor)
 
     def _prepare_flips(
@@ -310,9 +309,7 @@ class Robustness:
         The value is the literal share of features that keep their code; the gradient is that of
         ``1 - (1/2m) sum |q(c) - q(c')|`` with the soft bin codes q.
         """
-        soft = torch.softmax(value.unsqueeze(-1) * self.slope + self.shift, -1)
-        soft_moved = torch.softmax(moved.unsqueeze(-1) * self.slope + self.shift, -1)
-        apart = 0.5 * (soft.unsqueeze(2) - soft_moved).abs().sum((-1, -2))
+        apart = soft_code_distance(value, moved, self.centres)
         smooth = 1.0 - (apart + flipped) / self.n_features
         with torch.no_grad():
             same = self._bin(value).unsqueeze(2) == self._bin(moved)

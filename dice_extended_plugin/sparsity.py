@@ -126,8 +126,8 @@ class _Walk:
         length = unit / scale * np.sign(away[moving])
         walker = _bisect if algorithm == "binary" else _march
         taken = walker(steps, lambda who, step: self._stays(j, moving, length, who, step))
-        gone = taken > 0
-        self.rows[moving[gone], j] = self._value(j, moving, length, np.flatnonzero(gone), taken[gone])
+        gone = np.flatnonzero(taken > 0)
+        self.rows[moving[gone]] = self._stepped(j, moving, length, gone, taken[gone])
 
     def _value(
         self, j: int, moving: np.ndarray, length: np.ndarray, who: np.ndarray, step: np.ndarray
@@ -139,6 +139,15 @@ class _Walk:
         value = np.where(length[who] > 0, np.minimum(value, own), np.maximum(value, own))
         return np.clip(value, self.lower[row, j], self.upper[row, j])
 
+    def _stepped(
+        self, j: int, moving: np.ndarray, length: np.ndarray, who: np.ndarray, step: np.ndarray
+    ) -> np.ndarray:
+        """Rows after `step` steps, as they can be written down: a bound may lie off the grid."""
+        row = moving[who]
+        rows = self.rows[row]
+        rows[:, j] = self._value(j, moving, length, who, step)
+        return self.space.project(rows, self.x[row], self.lower[row], self.upper[row])
+
     def _stays(
         self, j: int, moving: np.ndarray, length: np.ndarray, who: np.ndarray, step: np.ndarray
     ) -> np.ndarray:
@@ -147,9 +156,7 @@ class _Walk:
         for start in range(0, len(who), self.max_rows):
             part = slice(start, start + self.max_rows)
             row = moving[who[part]]
-            rows = self.rows[row]
-            rows[:, j] = self._value(j, moving, length, who[part], step[part])
-            rows = self.space.project(rows, self.x[row], self.lower[row], self.upper[row])
+            rows = self._stepped(j, moving, length, who[part], step[part])
             fine = self.is_target(rows, self.query[row])
             if self.guard is not None and self.floor is not None and fine.any():
                 stable = self.guard.stability(rows[fine], self.query[row][fine])

@@ -227,12 +227,43 @@ def smooth_coefficient(term):
     """The soft coefficient alone, whose gradient the straight-through one passes on."""
 
     def coefficient_(value, moved, flipped):
-        soft = torch.softmax(value.unsqueeze(-1) * term.slope + term.shift, -1)
-        soft_moved = torch.softmax(moved.unsqueeze(-1) * term.slope + term.shift, -1)
-        apart = 0.5 * (soft.unsqueeze(2) - soft_moved).abs().sum((-1, -2))
+        apart = recorded_distance(value, moved, term.centres)
         return 1.0 - (apart + flipped) / term.n_features
 
     return coefficient_
+
+
+def recorded_distance(value, moved, centres):
+    """Half the L1 distance of the soft codes, left to autograd."""
+    tau = 0.5 / len(centres)
+
+    def code(u):
+        return torch.softmax(-((u.unsqueeze(-1) - centres) ** 2) / (2 * tau**2), -1)
+
+    return 0.5 * (code(value).unsqueeze(-3) - code(moved)).abs().sum((-1, -2))
+
+
+@pytest.mark.parametrize("shape", [(5, 2, 3), (40, 16, 9)])
+def test_soft_code_distance_and_gradient_are_autograds(shape, monkeypatch):
+    from dice_extended_plugin import soft_codes
+
+    monkeypatch.setattr(soft_codes, "_BLOCK", 700)  # several blocks, the last one short
+    generator = torch.Generator().manual_seed(0)
+    rows, draws, n = shape
+    value = torch.rand(rows, n, generator=generator, dtype=torch.float64).requires_grad_(True)
+    moved = torch.rand(rows, draws, n, generator=generator, dtype=torch.float64)
+    moved.requires_grad_(True)
+    weight = torch.rand(rows, draws, generator=generator, dtype=torch.float64)
+    centres = (torch.arange(10, dtype=torch.float64) + 0.5) / 10
+    ours = soft_codes.soft_code_distance(value, moved, centres)
+    theirs = recorded_distance(value, moved, centres)
+    torch.testing.assert_close(ours, theirs)
+    for a, b in zip(
+        torch.autograd.grad((ours * weight).sum(), (value, moved)),
+        torch.autograd.grad((theirs * weight).sum(), (value, moved)),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
 
 
 def test_straight_through_has_the_literal_value_and_the_soft_gradient(space):
