@@ -29,16 +29,19 @@ def first_rows(flags: Any) -> list[int]:
 def check_numbers(column: pd.Series, feature: str, argument: str) -> None:
     """Raise unless a continuous column holds finite numbers only."""
     try:
+        if column.dtype.kind in "cmM":  # these would turn into numbers silently
+            raise TypeError(column.dtype)
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
         raise InvalidInputError(
             f"{argument}[{feature!r}] must hold numbers, it holds {column.iloc[0]!r}; convert the "
             f"column, or leave the feature out of continuous_features"
         ) from None
-    if not np.isfinite(numbers).all():
+    finite = np.abs(numbers) <= np.finfo(np.float32).max  # float32 is what the hosts compute in
+    if not finite.all():
         raise InvalidInputError(
             f"{argument}[{feature!r}] has missing or infinite values in row(s) "
-            f"{first_rows(~np.isfinite(numbers))}; fill or drop them"
+            f"{first_rows(~finite)}; fill or drop them"
         )
 
 

@@ -176,9 +176,9 @@ class TorchScores:
         return int(max(1024, n_bytes // per_row))
 
     def n_outputs(self) -> int:
-        """Return the number of output columns, asking about one row of zeros."""
+        """Return the number of output columns, asking about two rows of zeros."""
         with torch.no_grad():
-            out = self.searched(torch.zeros(2, self.n_columns, device=self.device).to(self.dtype))
+            out = self._ask(torch.zeros(2, self.n_columns, device=self.device).to(self.dtype))
         return 1 if out.ndim == 1 else int(out.shape[1])
 
     @property
@@ -194,18 +194,8 @@ class TorchScores:
             Encoded queries.
         """
         sample = torch.as_tensor(rows[:64], device=self.device).to(self.dtype)
-        sample.requires_grad_(True)
-        try:
-            out = self.searched(sample)
-        except InvalidInputError:
-            raise
-        except Exception as error:
-            raise InvalidInputError(
-                f"the model cannot be called on encoded rows of shape {tuple(sample.shape)}: "
-                f"{type(error).__name__}: {error}. Its first layer must take "
-                f"{sample.shape[1]} columns"
-            ) from error
-        self._check_output(out, len(sample))
+        out = self._ask(sample.requires_grad_(True))
+        self._check_values(out)
         if not out.requires_grad:
             raise InvalidInputError(
                 "the model has no gradient with respect to its input (it rounds, detaches, or "
@@ -214,8 +204,20 @@ class TorchScores:
             )
         return 2 if out.ndim == 1 or out.shape[1] == 1 else int(out.shape[1])
 
-    @staticmethod
-    def _check_output(out: Any, n: int) -> None:
+    def _ask(self, sample: Tensor) -> Tensor:
+        """Call the model; say clearly if it cannot be called, or what it returns is no table."""
+        try:
+            out = self.searched(sample)
+        except InvalidInputError:
+            raise
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise InvalidInputError(
+                f"the model cannot be called on encoded rows of shape {tuple(sample.shape)}: "
+                f"{type(error).__name__}: {reason}. Its first layer must take "
+                f"{sample.shape[1]} columns"
+            ) from error
+        n = len(sample)
         if not isinstance(out, Tensor):
             raise InvalidInputError(
                 f"the model must return a torch tensor of probabilities, not {type(out).__name__}"
@@ -225,6 +227,10 @@ class TorchScores:
                 f"the model must return one row of probabilities per input row, (n,), (n, 1) or "
                 f"(n, classes); for {n} rows it returned shape {tuple(out.shape)}"
             )
+        return out
+
+    @staticmethod
+    def _check_values(out: Tensor) -> None:
         values = out.detach()
         if not torch.isfinite(values).all():
             raise InvalidInputError(

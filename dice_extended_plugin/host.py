@@ -16,6 +16,7 @@ import pandas as pd
 from raiutils.exceptions import UserConfigValidationException
 
 from dice_extended_plugin.errors import InvalidInputError, did_you_mean
+from dice_extended_plugin.options import check_number
 from dice_extended_plugin.space import FeatureSpace
 
 __all__ = [
@@ -157,15 +158,16 @@ def column_weights(
             )
         mads = data.get_valid_mads(normalized=True)
         given: Mapping[str, float] = {f: round(1 / mads[f], 2) for f in space.continuous}
-    else:
+    elif isinstance(feature_weights, Mapping):
         given = feature_weights
+    else:
+        raise DiceInputError(
+            f"feature_weights must be 'inverse_mad' or a dictionary, not {feature_weights!r}"
+        )
     weights = np.ones(space.n_columns)
     owner = space.column_feature
     for name, weight in given.items():
-        if isinstance(weight, bool) or not np.isfinite(weight) or weight < 0:
-            raise DiceInputError(
-                f"feature_weights[{name!r}] must be a finite number >= 0, not {weight!r}"
-            )
+        check_number(f"feature_weights[{name!r}]", weight, least=0.0)
         if name in space.columns:
             weights[space.columns.index(name)] = weight
         elif name in space.categorical:
@@ -174,7 +176,8 @@ def column_weights(
         else:
             known = space.columns + space.categorical
             raise DiceInputError(
-                f"feature_weights: no feature or column {name!r}{did_you_mean(str(name), known)}"
+                f"feature_weights: no feature or column {name!r}"
+                f"{did_you_mean(str(name), known)}; features are {list(space.names)}"
             )
     return weights
 

@@ -113,9 +113,10 @@ class FeatureSpace:
         default = [0 if f in whole else 2 for f in ranges]
         digits = np.array([decimals.get(f, d) for f, d in zip(ranges, default, strict=True)], int)
         constant = high <= low
-        for feature in np.array(list(ranges), dtype=object)[constant]:
-            logger.warning("feature %r has a single value in the data; it is kept as it is", feature)
         single = np.array([len(levels[f]) < 2 for f in levels], dtype=bool)
+        fixed = np.concatenate([constant, single])
+        for feature in np.array([*ranges, *levels], dtype=object)[fixed]:
+            logger.warning("feature %r has a single value in the data; it is kept as it is", feature)
         return cls(
             names=tuple(names),
             continuous=tuple(ranges),
@@ -129,7 +130,7 @@ class FeatureSpace:
             permitted_high=high.copy(),
             asked=np.zeros(len(low), dtype=bool),
             permitted_levels=np.ones(sum(len(levels[f]) for f in levels), dtype=bool),
-            vary=~np.concatenate([constant, single]),
+            vary=~fixed,
         )
 
     # -- layout ---------------------------------------------------------------------------------
@@ -216,9 +217,13 @@ class FeatureSpace:
                     f"{features_to_vary!r}; write [{features_to_vary!r}]"
                 )
             vary = self.vary
+        elif not isinstance(features_to_vary, Iterable):
+            raise InvalidInputError(
+                f"features_to_vary must be 'all' or a list of features, not {features_to_vary!r}"
+            )
         else:
-            self._check_names(features_to_vary, "features_to_vary")
-            chosen = set(features_to_vary)
+            chosen = list(features_to_vary)
+            self._check_names(chosen, "features_to_vary")
             vary = self.vary & np.array([f in chosen for f in self.continuous + self.categorical])
         if not vary.any():
             raise InvalidInputError(
@@ -231,7 +236,10 @@ class FeatureSpace:
         for feature in features:
             if feature not in self.names:
                 hint = did_you_mean(str(feature), self.names)
-                raise InvalidInputError(f"{argument}: no feature {feature!r} in the data{hint}")
+                raise InvalidInputError(
+                    f"{argument}: no feature {feature!r} in the data{hint}; features are "
+                    f"{list(self.names)}"
+                )
 
     def _permit(self, feature: str, wanted: Sequence[Any]) -> FeatureSpace:
         self._check_names([feature], "permitted_range")

@@ -15,8 +15,9 @@ from typing import Any
 import dice_ml
 import numpy as np
 import pandas as pd
+import torch
 
-from dice_extended_plugin import evaluation, host
+from dice_extended_plugin import __version__, evaluation, host
 from dice_extended_plugin.datasets import load_dataset
 from dice_extended_plugin.demo import train_network
 from dice_extended_plugin.differentiable import TorchScores
@@ -74,11 +75,12 @@ def prepare(name: str, hidden: int = 20, seed: int = 0) -> Setting:
 
 def machine() -> dict[str, Any]:
     """Return what the figures depend on besides the code."""
-    packages = ("dice-extended", "dice-ml", "torch", "numpy", "pandas")
+    packages = ("dice-ml", "torch", "numpy", "pandas")
     return {
         "python": platform.python_version(),
         "cores": os.cpu_count(),
-        "versions": {name: version(name) for name in packages},
+        "threads": torch.get_num_threads(),
+        "versions": {"dice-extended": __version__, **{name: version(name) for name in packages}},
     }
 
 
