@@ -78,7 +78,9 @@ def _cut(table: pd.DataFrame, first: np.ndarray, i: int) -> pd.DataFrame:
     return table.iloc[first[i] : first[i + 1]].reset_index(drop=True)
 
 
-def explain_shortfall(found: int, wanted: int, target: int, stopped: str, limits: Mapping[str, Any]) -> str:
+def explain_shortfall(
+    found: int, wanted: int, target: int, stopped: str, limits: Mapping[str, Any]
+) -> str:
     """Say in words why a query got fewer counterfactuals than asked for, and what to change."""
     if found >= wanted:
         return ""

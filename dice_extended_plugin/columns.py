@@ -26,6 +26,7 @@ def first_rows(flags: Any) -> list[int]:
     """Return the first five row numbers flagged, for an error text."""
     return [int(i) for i in np.flatnonzero(np.asarray(flags))[:5]]
 
+
 def check_numbers(column: pd.Series, feature: str, argument: str) -> None:
     """Raise unless a continuous column holds finite numbers only."""
     try:
@@ -67,7 +68,7 @@ def write_levels(
         categories = known + [value for value in written if value not in known]
         values = np.where(changed, np.array(written, object)[level], query.astype(object))
         return pd.Categorical(values, categories=categories, ordered=kind.ordered)
-    if kind == object and len(query):
+    if kind == np.dtype(object) and len(query):
         sample = {type(value) for value in query}
         kind = np.array(list(query)).dtype if sample <= {bool, int, np.bool_, np.int64} else kind
     written = [_write_level(text, kind) for text in levels]
@@ -86,7 +87,9 @@ def _write_level(text: str, kind: Any) -> Any:
             number = float(text)
         except ValueError:
             return text
-        return int(number) if number.is_integer() and pd.api.types.is_integer_dtype(kind) else number
+        return (
+            int(number) if number.is_integer() and pd.api.types.is_integer_dtype(kind) else number
+        )
     return text
 
 

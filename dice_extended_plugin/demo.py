@@ -47,10 +47,9 @@ def train_network(
         Of the initial weights and the order of the batches; torch's own generator is not used.
     """
     generator = torch.Generator().manual_seed(seed)
-    network = nn.Sequential(
-        nn.Linear(rows.shape[1], hidden), nn.ReLU(), nn.Linear(hidden, 1), nn.Sigmoid()
-    )
-    for layer in (network[0], network[2]):
+    first, last = nn.Linear(rows.shape[1], hidden), nn.Linear(hidden, 1)
+    network = nn.Sequential(first, nn.ReLU(), last, nn.Sigmoid())
+    for layer in (first, last):
         reach = 1 / math.sqrt(layer.in_features)
         nn.init.uniform_(layer.weight, -reach, reach, generator=generator)
         nn.init.uniform_(layer.bias, -reach, reach, generator=generator)
@@ -189,4 +188,3 @@ def _draw(curves: dict[str, np.ndarray], path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=150)
-

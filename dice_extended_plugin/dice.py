@@ -1,4 +1,4 @@
-"""Dice(...): dice-ml's factory with the registered methods; enable() for code that stays as it is."""
+"""Dice(...): dice-ml's factory with our methods; enable() for code that cannot be edited."""
 
 from __future__ import annotations
 
@@ -91,24 +91,30 @@ DiceExtendedPyTorch`.
 
 
 def _find(method: str, backend: Any) -> Component | None:
-    """Return the registered method of this name (or ``extended-`` name) for a backend."""
+    """Return the registered method of this name (or ``extended-`` name) for a backend.
+
+    A back-end of the user's own (a dictionary) is served by methods for all back-ends only.
+    """
     registry = get_registry()
-    backend = backend if isinstance(backend, str) else None
+    named = backend if isinstance(backend, str) else None
     for name in (method, method.removeprefix(_PREFIX)):
         try:
-            return registry.find("dice_method", name, backend=backend)
+            component = registry.find("dice_method", name, backend=named)
         except UnknownComponentError:
             continue
+        if named is not None or component.backends is None:
+            return component
     return None
 
 
 _lock = threading.Lock()
 _host_decide: Callable[[Any, Any], type] | None = None
+_answering = False
 
 
 def _decide(model_interface: Any, method: Any) -> type:
     """Answer new method names; hand everything else to dice-ml."""
-    if isinstance(method, str) and method not in HOST_METHODS:
+    if _answering and isinstance(method, str) and method not in HOST_METHODS:
         backend = getattr(model_interface, "backend", None)
         component = _find(method, backend)
         if component is not None:
@@ -120,7 +126,10 @@ def _decide(model_interface: Any, method: Any) -> type:
 
 
 class _Enabled:
-    """What :func:`enable` returns: a context manager that disables again on leaving."""
+    """What :func:`enable` returns: leaving it brings back the state before that call."""
+
+    def __init__(self, before: bool) -> None:
+        self._before = before
 
     def __enter__(self) -> _Enabled:
         return self
@@ -131,7 +140,8 @@ class _Enabled:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        disable()
+        if not self._before:
+            disable()
 
 
 def enable() -> _Enabled:
@@ -144,14 +154,15 @@ def enable() -> _Enabled:
 
     Returns
     -------
-    A context manager; leaving it calls :func:`disable`.
+    A context manager; leaving it calls :func:`disable`, unless it was enabled before.
     """
-    global _host_decide
+    global _host_decide, _answering
     with _lock:
+        before, _answering = _answering, True
         if _host_decide is None:
             _host_decide = dice_ml.dice.decide
             dice_ml.dice.decide = _decide
-    return _Enabled()
+    return _Enabled(before)
 
 
 def disable() -> None:
@@ -160,8 +171,9 @@ def disable() -> None:
     A wrapper that someone else has put around ours in the meantime stays in place and keeps
     working; ours then passes every call on.
     """
-    global _host_decide
+    global _host_decide, _answering
     with _lock:
+        _answering = False
         if _host_decide is not None and dice_ml.dice.decide is _decide:
             dice_ml.dice.decide = _host_decide
             _host_decide = None

@@ -77,8 +77,9 @@ def coefficient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def literal_robustness(
     u: np.ndarray, space: FeatureSpace, noise: NoiseModel, n_bins: int = N_BINS
 ) -> dict[str, np.ndarray]:
-    """Expected coefficient between rows and their disturbed copies, noise on all features.
+    """Return the expected coefficient of rows and their disturbed copies.
 
+    Every feature is disturbed.
     The expectation is taken exactly, from the distribution function of the noise, which is what
     the mean over ever more draws tends to.
 

@@ -171,7 +171,7 @@ class TorchScores:
             widths = [p.shape[0] for p in self.module.parameters() if p.ndim >= 2]
         else:
             widths = [self.n_columns]
-        # Measured on Adult: some eight tensors of input width and four of each layer's live at once.
+        # Measured on Adult: about eight tensors of input width live at once, four of each layer's.
         per_row = torch.finfo(self.dtype).bits // 8 * (8 * self.n_columns + 4 * sum(widths))
         return int(max(1024, n_bytes // per_row))
 

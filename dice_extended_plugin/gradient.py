@@ -95,9 +95,7 @@ class Budget:
 
     def out_of_time(self) -> bool:
         """Tell whether the seconds are spent."""
-        return (
-            self.max_seconds is not None and time.monotonic() - self.started >= self.max_seconds
-        )
+        return self.max_seconds is not None and time.monotonic() - self.started >= self.max_seconds
 
     def steps_left(self, calls: np.ndarray, per_step: float) -> np.ndarray:
         """Tell which queries may take part in another step."""
@@ -393,15 +391,14 @@ class _Run:
         """Take finished queries out of the batch, their optimiser state with them."""
         fewer = u.detach()[keep].requires_grad_(True)
         state = {
-            name: value[keep] if value.ndim else value
-            for name, value in optimizer.state[u].items()
+            name: value[keep] if value.ndim else value for name, value in optimizer.state[u].items()
         }
         smaller = self.optimizer([fewer], lr=self.settings.learning_rate)
         smaller.state[fewer] = state
         return fewer, smaller
 
 
-_OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "pytorch:adam": torch.optim.Adam,
     "pytorch:rmsprop": torch.optim.RMSprop,
 }

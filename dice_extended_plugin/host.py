@@ -60,7 +60,9 @@ def feature_space(data: Any) -> FeatureSpace:
         integer = [f for f in continuous if pd.api.types.is_integer_dtype(table[f].dtype)]
     else:
         ranges = {f: _ends(data.permitted_range[f]) for f in continuous}
-        levels = {f: sorted(str(level) for level in data.categorical_levels[f]) for f in categorical}
+        levels = {
+            f: sorted(str(level) for level in data.categorical_levels[f]) for f in categorical
+        }
         integer = [f for f in continuous if data.type_and_precision.get(f, "int") == "int"]
     space = FeatureSpace.build(
         data.feature_names, ranges, levels, _precisions(data, continuous, integer), integer

@@ -62,7 +62,7 @@ def changed_features(u: np.ndarray, x: np.ndarray, space: FeatureSpace) -> np.nd
 
 
 def diversity(u: np.ndarray, weights: np.ndarray) -> float:
-    """Determinant of the similarity kernel ``1 / (1 + weighted L1)`` of one query's set.
+    """Return the determinant of the similarity kernel ``1 / (1 + weighted L1)`` of one query's set.
 
     Higher is better; range [0, 1]; 0 if two rows coincide, 1 for an empty or single-row set by
     convention of the determinant.

@@ -231,9 +231,7 @@ def legal_range(values: Any, own: Any) -> tuple[Any, Any]:
     return low, high
 
 
-def other_level(
-    block: np.ndarray, permitted: np.ndarray, bank: NoiseBank, j: int
-) -> np.ndarray:
+def other_level(block: np.ndarray, permitted: np.ndarray, bank: NoiseBank, j: int) -> np.ndarray:
     """Level each draw moves each row to: uniform over the permitted levels it is not at.
 
     Parameters

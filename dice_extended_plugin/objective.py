@@ -223,9 +223,7 @@ class Robustness:
         self.flip_pick = tensor(bank.pick[draw, feature])
         self.blocks = tensor(space.blocks)
         self.padding = self.blocks < 0
-        self.block_permitted = torch.as_tensor(
-            space.permitted_blocks, device=self.padding.device
-        )
+        self.block_permitted = torch.as_tensor(space.permitted_blocks, device=self.padding.device)
         pair, place = np.nonzero(space.blocks[feature] >= 0)
         self.write_pair, self.write_place = tensor(pair), tensor(place)
         self.write_draw = tensor(draw[pair])
@@ -396,7 +394,9 @@ class Objective:
             disturbed, flipped = self.robustness.disturb(u, queries.x)
             rows = torch.cat([u.unsqueeze(2), disturbed], 2)
             probability = self.scores(rows.reshape(-1, size[-1])).view(*rows.shape[:3], -1)
-        found = {"y_loss": y_loss(probability[:, :, 0], queries.target, self.yloss_type, queries.aim)}
+        found = {
+            "y_loss": y_loss(probability[:, :, 0], queries.target, self.yloss_type, queries.aim)
+        }
         if self.weights.proximity:
             found["proximity"] = proximity(u, queries.x, self.column_weights)
         if self.weights.diversity:

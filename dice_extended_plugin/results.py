@@ -116,9 +116,7 @@ class RobustCounterfactualExplanations(CounterfactualExplanations):
         return _restore(plain, json_str)
 
 
-def _restore(
-    plain: CounterfactualExplanations, json_str: str
-) -> RobustCounterfactualExplanations:
+def _restore(plain: CounterfactualExplanations, json_str: str) -> RobustCounterfactualExplanations:
     """Give plain explanations read from JSON the part that dice-ml's reader leaves out."""
     extra = json.loads(json_str)["metadata"].get(_METADATA, {})
     examples = []

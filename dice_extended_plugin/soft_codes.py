@@ -1,10 +1,10 @@
 """Soft bin codes: the distance between two of them, and its gradient, in one pass.
 
 The soft code of a scaled value u over K bins with centres mu is
-``q(u) = softmax(-(u - mu)^2 / (2 tau^2))``, tau half a bin width. Two codes are compared by half the
-L1 distance, which is 0 for equal values and 1 for codes that do not overlap. It is the largest part
-of a robust step (queries x counterfactuals x draws x features x bins), so the gradient is formed
-while the codes are in cache instead of being recorded operation by operation.
+``q(u) = softmax(-(u - mu)^2 / (2 tau^2))``, tau half a bin width. Two codes are compared by half
+the L1 distance, which is 0 for equal values and 1 for codes that do not overlap. It is the largest
+part of a robust step (queries x counterfactuals x draws x features x bins), so the gradient is
+formed while the codes are in cache instead of being recorded operation by operation.
 """
 
 from __future__ import annotations

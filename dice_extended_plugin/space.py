@@ -116,7 +116,9 @@ class FeatureSpace:
         single = np.array([len(levels[f]) < 2 for f in levels], dtype=bool)
         fixed = np.concatenate([constant, single])
         for feature in np.array([*ranges, *levels], dtype=object)[fixed]:
-            logger.warning("feature %r has a single value in the data; it is kept as it is", feature)
+            logger.warning(
+                "feature %r has a single value in the data; it is kept as it is", feature
+            )
         return cls(
             names=tuple(names),
             continuous=tuple(ranges),
@@ -311,7 +313,7 @@ class FeatureSpace:
         index = texts.get_indexer(pd.Index([str(value) for value in uniques], dtype=object))
         numbers = pd.to_numeric(pd.Series(levels, dtype=object), errors="coerce").to_numpy(float)
         for i, value in enumerate(uniques):
-            if index[i] < 0 and isinstance(value, (bool, int, float, np.generic)):
+            if index[i] < 0 and isinstance(value, _NUMBERS):
                 same = np.flatnonzero(numbers == float(value))
                 index[i] = same[0] if len(same) == 1 else -1
         return index[inverse]
@@ -358,14 +360,13 @@ class FeatureSpace:
         self._check_frozen(frame, argument)
 
     def _check_frozen(self, frame: pd.DataFrame, argument: str) -> None:
-        """A feature that must stay and must move has no answer: say so before the search."""
+        """Raise for a feature that must stay and must move, which has no answer."""
         codes = self.encode(frame)
         numbers = self.low + codes[:, : self.n_continuous] * self.scale
         tolerance = SAME * self.scale
         outside = (numbers < self.permitted_low - tolerance) | (
             numbers > self.permitted_high + tolerance
         )
-        banned = np.zeros((len(frame), self.n_columns - self.n_continuous))
         banned = codes[:, self.n_continuous :] * ~self.permitted_levels
         stuck = np.concatenate([outside & self.asked, self._any_per_block(banned > 0)], axis=1)
         stuck &= ~self.vary
@@ -516,6 +517,7 @@ class FeatureSpace:
         return pd.DataFrame({name: columns[name] for name in self.names})
 
 
+_NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 _RANGE_FIELDS = ("permitted_low", "permitted_high", "asked")
 
 

@@ -36,7 +36,7 @@ class Guard:
 
 
 def search_order(deviation: np.ndarray) -> np.ndarray:
-    """Features by the size of the change that may be taken back, largest first (dice-ml's order)."""
+    """Order features by the change that may be taken back, largest first, as dice-ml does."""
     return np.argsort(-deviation, kind="stable")
 
 
@@ -165,10 +165,8 @@ class _Walk:
         return good
 
 
-def _march(
-    steps: np.ndarray, stays: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Steps each row can take before its first failing one, tried in growing blocks."""
+def _march(steps: np.ndarray, stays: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Count the steps each row can take before its first failing one, in growing blocks."""
     taken = np.zeros(len(steps), dtype=int)
     going, block = np.flatnonzero(steps > 0), 4
     while len(going):
@@ -178,7 +176,8 @@ def _march(
         step = np.arange(len(who)) - np.repeat(first, ahead) + 1 + taken[who]
         good = stays(who, step)
         # A running product over each row's own steps: good until the first failure.
-        bad_before = np.cumsum(~good) - np.repeat((np.cumsum(~good) - ~good)[first], ahead)
+        bad = np.cumsum(~good)
+        bad_before: np.ndarray = bad - np.repeat((bad - ~good)[first], ahead)
         reached = np.add.reduceat((bad_before == 0).astype(int), first)
         taken[going] += reached
         going = going[(reached == ahead) & (taken[going] < steps[going])]
@@ -186,10 +185,8 @@ def _march(
     return taken
 
 
-def _bisect(
-    steps: np.ndarray, stays: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Most steps each row can take, assuming that once it fails it keeps failing."""
+def _bisect(steps: np.ndarray, stays: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Count the steps each row can take, assuming that once it fails it keeps failing."""
     everyone = np.arange(len(steps))
     good = stays(everyone, steps)
     low, high = np.where(good, steps, 0), np.where(good, steps, steps - 1)

@@ -8,7 +8,7 @@ so nothing leaks from one call into the next.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
 from dice_ml.explainer_interfaces.explainer_base import ExplainerBase
 
 from dice_extended_plugin import host
@@ -255,10 +254,7 @@ def _class_index(desired_class: Any) -> int | str:
     elif isinstance(desired_class, (Integral, np.bool_, bool)):
         return int(desired_class)
     elif isinstance(desired_class, Real) and float(desired_class).is_integer():
-        return int(desired_class)
+        return int(float(desired_class))
     raise InvalidInputError(
         f"desired_class must be 'opposite' or the index of a class, not {desired_class!r}"
     )
-
-
-IsTarget = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -86,7 +86,7 @@ class DiceExtendedPyTorch(BatchedExplainer, DicePyTorch):
         with dice_errors():
             _check_model(model_interface)
             self.space = host.feature_space(data_interface)
-            defaults = {
+            defaults: dict[str, Any] = {
                 "robustness": robustness,
                 "robustness_weight": robustness_weight,
                 "noise": NoiseModel() if noise is None else noise,
@@ -151,9 +151,7 @@ class DiceExtendedPyTorch(BatchedExplainer, DicePyTorch):
     def _deviation(self, task: Task) -> np.ndarray | None:
         if not task.posthoc_sparsity_param:
             return None
-        return host.sparsity_deviation(
-            self.data_interface, task.space, task.posthoc_sparsity_param
-        )
+        return host.sparsity_deviation(self.data_interface, task.space, task.posthoc_sparsity_param)
 
     def _optimise(
         self,

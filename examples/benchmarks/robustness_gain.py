@@ -71,9 +71,7 @@ def confidence_baseline(
         ):
             best = (middle, measured)
         # A threshold that some queries cannot meet has gone too far.
-        further = (
-            measured["proximity"].mean() < proximity and measured["validity"].mean() > 0.99
-        )
+        further = measured["proximity"].mean() < proximity and measured["validity"].mean() > 0.99
         low, high = (middle, high) if further else (low, middle)
     return best
 
@@ -126,8 +124,7 @@ def one_data_set(name: str, n: int, k: int) -> dict[str, Any]:
             for method, table in tables.items()
         },
         "paired": {
-            f"{a} - {b}": {c: paired(tables[a][c], tables[b][c]) for c in columns}
-            for a, b in pairs
+            f"{a} - {b}": {c: paired(tables[a][c], tables[b][c]) for c in columns} for a, b in pairs
         },
     }
 

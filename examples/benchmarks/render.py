@@ -1,0 +1,171 @@
+"""Write the tables of README and docs from the stored results of the last benchmark runs.
+
+    python examples/benchmarks/render.py          # rewrite the tables
+    python examples/benchmarks/render.py --check  # fail if a table does not equal its JSON
+
+A table stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``; results are in
+docs/results/. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "docs" / "results"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "dice_extended.md")
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return one stored result."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def speed() -> str:
+    """Ratios against stock, per data set and mode."""
+    rows = []
+    for name in ("adult", "compas", "german"):
+        if not (RESULTS / f"gradient_speed_{name}.json").exists():
+            continue
+        result = load(f"gradient_speed_{name}")
+        for mode in ("plain", "dice", "validity"):
+            ours = result[mode]
+            rows.append(
+                [
+                    name if mode == "plain" else "",
+                    mode,
+                    f"{result['stock']['seconds_per_query']:.1f} s" if mode == "plain" else "",
+                    f"{1e3 * ours['single']['seconds_per_query']:.0f} ms",
+                    f"{ours['single']['ratio_seconds']:.0f} ×",
+                    f"{1e3 * ours['batch']['seconds_per_query']:.0f} ms",
+                    f"{ours['batch']['ratio_seconds']:.0f} ×",
+                ]
+            )
+    head = ["data", "mode", "stock, a query", "ours, one query", "ratio"]
+    return table([*head, "ours, in a batch of 50", "ratio"], rows)
+
+
+#: Column of the result -> heading, digits.
+GAIN = {
+    "validity": ("validity", 2),
+    "proximity": ("proximity ↓", 3),
+    "changed": ("changed ↓", 2),
+    "diversity": ("det K ↑", 3),
+    "rho_lit": ("ρ_lit ↑", 3),
+    "rho_open": ("ρ_open ↑", 3),
+    "end_bins": ("end bins", 2),
+    "noise_validity": ("noise validity ↑", 3),
+    "noise_validity_all": ("on all features ↑", 3),
+    "noise_validity_double_scale": ("double scale ↑", 3),
+    "noise_validity_heavy_tailed": ("heavy-tailed ↑", 3),
+}
+
+
+def gain() -> str:
+    """Means of every method on every data set."""
+    result, rows = load("robustness_gain"), []
+    for name, found in result["data"].items():
+        for method, mean in found["mean"].items():
+            label = method
+            if method == "confidence":
+                label = f"confidence {found['confidence_threshold']:.2f}"
+            first = f"{name} (chance {found['reference']['chance']:.3f})"
+            rows.append(
+                [first if method == "plain" else "", label]
+                + [f"{mean[column]:.{digits}f}" for column, (_, digits) in GAIN.items()]
+            )
+    return table(["data", "method", *(heading for heading, _ in GAIN.values())], rows)
+
+
+def paired() -> str:
+    """Paired differences."""
+    result, rows = load("robustness_gain"), []
+    for name, found in result["data"].items():
+        for i, (pair, columns) in enumerate(found["paired"].items()):
+            cells = [
+                f"{value['mean_difference']:+.4f} [{value['bootstrap_low']:+.4f}, "
+                f"{value['bootstrap_high']:+.4f}] p {value['p_wilcoxon']:.1g}"
+                for value in (
+                    columns[c] for c in ("noise_validity", "rho_lit", "rho_open", "proximity")
+                )
+            ]
+            rows.append(["" if i else name, pair, *cells])
+    return table(["data", "difference", "noise validity", "ρ_lit", "ρ_open", "proximity"], rows)
+
+
+def scale() -> str:
+    """Seconds and memory against the number of queries."""
+    rows = [
+        [
+            f"{size['queries']:,}",
+            f"{size['seconds']:.0f} s",
+            f"{1e3 * size['seconds'] / size['queries']:.0f} ms",
+            f"{size['peak_gib']:.2f} GiB",
+            f"{size['peak_gib_before']:.2f} GiB",
+            f"{size['ok']:,}",
+        ]
+        for size in load("gradient_scale")["sizes"]
+    ]
+    return table(
+        ["queries", "time", "a query", "peak memory", "of it before the search", "status ok"], rows
+    )
+
+
+def invariance() -> str:
+    """Rows that differ between batch sizes."""
+    found = load("gradient_invariance")["invariance"]
+    return table(
+        ["compared with one call", f"differing rows of {found['rows']:,}"],
+        [[name, str(count)] for name, count in found["rows_that_differ"].items()],
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "speed": speed,
+    "gain": gain,
+    "paired": paired,
+    "scale": scale,
+    "invariance": invariance,
+}
+
+
+def rendered(page: str) -> str:
+    """Return a page with its tables made afresh."""
+
+    def fill(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"<!-- begin {name} -->\n{TABLES[name]()}\n<!-- end {name} -->"
+
+    return re.sub(r"<!-- begin (\w+) -->.*?<!-- end \1 -->", fill, page, flags=re.DOTALL)
+
+
+def main() -> int:
+    """Rewrite the pages, or compare them."""
+    stale = []
+    for path in PAGES:
+        before = path.read_text()
+        after = rendered(before)
+        if before != after:
+            stale.append(path.name)
+            if "--check" not in sys.argv[1:]:
+                path.write_text(after)
+    if stale:
+        sys.stdout.write(
+            f"tables {'differ in' if '--check' in sys.argv else 'written to'} {stale}\n"
+        )
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
