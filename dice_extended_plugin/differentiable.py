@@ -196,13 +196,27 @@ class TorchScores:
         sample = torch.as_tensor(rows[:64], device=self.device).to(self.dtype)
         out = self._ask(sample.requires_grad_(True))
         self._check_values(out)
-        if not out.requires_grad:
+        if not self._reaches(out, sample):
             raise InvalidInputError(
                 "the model has no gradient with respect to its input (it rounds, detaches, or "
                 "leaves torch); use a differentiable model, or method='random', 'genetic' or "
                 "'kdtree'"
             )
         return 2 if out.ndim == 1 or out.shape[1] == 1 else int(out.shape[1])
+
+    @staticmethod
+    def _reaches(out: Tensor, sample: Tensor) -> bool:
+        """Tell whether autograd gets from the output to the input, past the model's parameters."""
+        if not out.requires_grad:
+            return False
+        try:
+            (slope,) = torch.autograd.grad(out.sum(), sample, allow_unused=True)
+        except RuntimeError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise InvalidInputError(
+                f"the model cannot be differentiated: {reason}; use a differentiable model"
+            ) from error
+        return slope is not None
 
     def _ask(self, sample: Tensor) -> Tensor:
         """Call the model; say clearly if it cannot be called, or what it returns is no table."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = ["STATUSES", "RobustCounterfactualExamples", "RobustCounterfactualExpl
 STATUSES = ("ok", "partial", "none")
 #: Key of our part in the JSON form's metadata, the only part that travels whole.
 _METADATA = "dice_extended"
+_PARTS = ("status", "reason", "robustness")
 
 
 class RobustCounterfactualExamples(CounterfactualExamples):
@@ -86,26 +88,15 @@ class RobustCounterfactualExplanations(CounterfactualExplanations):
         DataFrame
             Columns ``query`` and ``counterfactual`` (numbers from 0), ``status``, the features
             and the outcome, then the robustness columns (NaN for queries). A query without
-            counterfactuals has no row but its own.
+            counterfactuals has no row but its own. Where a feature has the name of one of our
+            columns, ours gets an underscore behind it.
         """
-        parts = []
-        for number, example in enumerate(self.cf_examples_list):
-            table = example.final_cfs_df_sparse if sparse else None
-            table = example.final_cfs_df if table is None else table
-            table = pd.concat([table, example.robustness], axis=1)
-            ranks = np.arange(len(table))
-            if queries:
-                table = pd.concat([example.test_instance_df, table], ignore_index=True)
-                ranks = np.concatenate([[-1], ranks])
-            table.insert(0, "status", example.status)
-            table.insert(0, "counterfactual", ranks)
-            table.insert(0, "query", number)
-            if len(table):
-                parts.append(table)
-        if parts:
-            return pd.concat(parts, ignore_index=True)
-        empty = self.cf_examples_list[0].test_instance_df.iloc[:0].copy()
-        return pd.concat([pd.DataFrame(columns=["query", "counterfactual", "status"]), empty])
+        parts = [
+            _table(example, number, sparse, queries)
+            for number, example in enumerate(self.cf_examples_list)
+        ]
+        # Tables without rows would only blur the column types of the others.
+        return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
     @staticmethod
     def from_json(json_str: str) -> RobustCounterfactualExplanations:
@@ -116,16 +107,50 @@ class RobustCounterfactualExplanations(CounterfactualExplanations):
         return _restore(plain, json_str)
 
 
+def _table(example: Any, number: int, sparse: bool, queries: bool) -> pd.DataFrame:
+    """One query's part of :meth:`RobustCounterfactualExplanations.to_frame`."""
+    rows = example.final_cfs_df_sparse if sparse else None
+    rows = example.final_cfs_df if rows is None else rows
+    rows = example.test_instance_df.iloc[:0] if rows is None else rows  # dice-ml's JSON may lack it
+    own = set(example.test_instance_df.columns)
+    scores = example.robustness.rename(columns=lambda name: _free(name, own))
+    table = pd.concat([rows, scores], axis=1)
+    ranks = np.arange(len(table))
+    if queries:
+        table = pd.concat(
+            [example.test_instance_df, table]
+            if len(table)
+            else [example.test_instance_df.reindex(columns=table.columns)],
+            ignore_index=True,
+        )
+        ranks = np.concatenate([[-1], ranks])
+    for name, values in (("status", example.status), ("counterfactual", ranks), ("query", number)):
+        table.insert(0, _free(name, set(table.columns)), values)
+    return table
+
+
+def _free(name: str, taken: set[Any]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
 def _restore(plain: CounterfactualExplanations, json_str: str) -> RobustCounterfactualExplanations:
     """Give plain explanations read from JSON the part that dice-ml's reader leaves out."""
-    extra = json.loads(json_str)["metadata"].get(_METADATA, {})
+    extra = json.loads(json_str)["metadata"].get(_METADATA)
+    if extra is None:
+        extra = _guess(plain)
+    elif any(len(extra.get(part, ())) != len(plain.cf_examples_list) for part in _PARTS):
+        raise InvalidInputError(
+            f"the JSON text's metadata[{_METADATA!r}] does not have one entry of each of {_PARTS} "
+            f"per query; write the text anew, or delete that key to read the rest"
+        )
     examples = []
     for i, example in enumerate(plain.cf_examples_list):
         robust = RobustCounterfactualExamples.__new__(RobustCounterfactualExamples)
         robust.__dict__.update(example.__dict__)
-        robust.status = extra["status"][i] if extra else "ok"
-        robust.reason = extra["reason"][i] if extra else ""
-        robust.robustness = pd.DataFrame(extra["robustness"][i] if extra else None)
+        robust.status, robust.reason = extra["status"][i], extra["reason"][i]
+        robust.robustness = pd.DataFrame(extra["robustness"][i])
         examples.append(robust)
     return RobustCounterfactualExplanations(
         examples,
@@ -135,9 +160,27 @@ def _restore(plain: CounterfactualExplanations, json_str: str) -> RobustCounterf
     )
 
 
-def _jsonable(table: pd.DataFrame) -> dict[str, list[Any]]:
-    """Columns as JSON values; NaN, which JSON lacks, as null."""
+def _guess(plain: CounterfactualExplanations) -> dict[str, list[Any]]:
+    """Our part for a text that dice-ml wrote: it says only whether anything was found."""
+    found = [e.final_cfs_df is not None and len(e.final_cfs_df) > 0 for e in plain.cf_examples_list]
     return {
-        str(name): [None if value != value else value for value in column.tolist()]
+        "status": ["ok" if some else "none" for some in found],
+        "reason": ["" if some else "the JSON text holds no counterfactuals" for some in found],
+        "robustness": [{} for _ in found],
+    }
+
+
+def _jsonable(table: pd.DataFrame) -> dict[str, list[Any]]:
+    """Columns as JSON values."""
+    return {
+        str(name): [_json_value(value) for value in column.tolist()]
         for name, column in table.items()
     }
+
+
+def _json_value(value: Any) -> Any:
+    """Missing and infinite numbers, which JSON lacks, as null; NumPy's scalars as Python's."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return None if value is pd.NA or value is pd.NaT else value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,21 @@ from dice_extended_plugin.space import FeatureSpace
 from dice_extended_plugin.targets import ClassTarget
 
 __all__ = ["model_columns", "robustness_columns"]
+
+logger = logging.getLogger(__name__)
+
+#: Names that a plugin's column cannot have.
+_OURS = (
+    "query",
+    "counterfactual",
+    "status",
+    "probability",
+    "rho_lit",
+    "rho_open",
+    "noise_validity",
+    "noise_validity_low",
+    "noise_validity_high",
+)
 
 
 def robustness_columns(
@@ -76,21 +93,48 @@ def model_columns(
     desired_class: np.ndarray,
     predict: Callable[[pd.DataFrame], np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """Ask plugins for further columns (hook ``dice_extended_score``)."""
+    """Ask plugins for further columns (hook ``dice_extended_score``).
+
+    A finished search is worth more than a column: a plugin that raises, or answers something
+    else than what the hook asks for, is named in the log, and its columns are left out.
+    """
     from dice_extended_plugin.hookspecs import ScoreBatch
     from dice_extended_plugin.plugins import get_manager
 
-    hook = get_manager().hook.dice_extended_score
-    if not hook.get_hookimpls():
-        return {}
-    batch = ScoreBatch(queries, counterfactuals, desired_class, predict)
     columns: dict[str, np.ndarray] = {}
-    for answer in hook(batch=batch):
-        for name, values in (answer or {}).items():
-            if len(values) != len(counterfactuals) or name in columns:
-                raise InvalidInputError(
-                    f"a plugin's dice_extended_score returned column {name!r} with {len(values)} "
-                    f"values for {len(counterfactuals)} counterfactuals, or twice"
-                )
-            columns[str(name)] = np.asarray(values)
+    if len(counterfactuals) == 0:
+        return columns
+    for plugin in reversed(get_manager().hook.dice_extended_score.get_hookimpls()):
+        # Each gets copies: what it writes into them reaches neither results nor other plugins.
+        batch = ScoreBatch(queries.copy(), counterfactuals.copy(), desired_class.copy(), predict)
+        try:
+            answer = plugin.function(*[{"batch": batch}[name] for name in plugin.argnames])
+            columns |= _read(answer, len(counterfactuals), {*counterfactuals, *_OURS, *columns})
+        except Exception as error:
+            logger.warning(
+                "plugin %s: dice_extended_score left out: %s: %s",
+                plugin.plugin_name,
+                type(error).__name__,
+                error,
+            )
+    return columns
+
+
+def _read(answer: Any, n: int, taken: set[Any]) -> dict[str, np.ndarray]:
+    """Check a plugin's columns: all of them, or an error."""
+    if answer is None:
+        return {}
+    if not isinstance(answer, Mapping):
+        raise InvalidInputError(f"it returned a {type(answer).__name__}, not a mapping")
+    columns = {}
+    for name, values in answer.items():
+        column = np.asarray(values)
+        if column.shape != (n,):
+            raise InvalidInputError(
+                f"column {name!r} has shape {column.shape}, not one value for each of the {n} "
+                f"counterfactuals"
+            )
+        if name in taken:
+            raise InvalidInputError(f"there is a column {name!r} already; rename it")
+        columns[str(name)] = column
     return columns

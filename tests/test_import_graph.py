@@ -32,9 +32,18 @@ LIGHT = {
 }
 LIGHT_MAY_IMPORT = {"numpy", "pandas", "scipy"} | set(sys.stdlib_module_names)
 #: Heavy package -> the modules that may import it when they are imported themselves.
-_DICE_ML = ("dice", "host", "results", "explainers.*")
+_DICE_ML = ("demo", "dice", "host", "results", "explainers.*")
 HEAVY = {
-    "torch": ("objective", "gradient", "differentiable", "explainers.*", "demo"),
+    "torch": (
+        "terms",
+        "soft_codes",
+        "soft_robustness",
+        "objective",
+        "descent",
+        "differentiable",
+        "explainers.*",
+        "demo",
+    ),
     "dice_ml": _DICE_ML,
     "raiutils": _DICE_ML,
     "tensorflow": (),

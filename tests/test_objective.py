@@ -10,18 +10,16 @@ torch = pytest.importorskip("torch")
 from dice_extended_plugin import host  # noqa: E402
 from dice_extended_plugin.dice_sorensen import codes, coefficient  # noqa: E402
 from dice_extended_plugin.noise import NoiseModel  # noqa: E402
-from dice_extended_plugin.objective import (  # noqa: E402
-    Objective,
-    Queries,
-    Robustness,
-    Weights,
+from dice_extended_plugin.objective import Objective, Queries, Weights  # noqa: E402
+from dice_extended_plugin.soft_robustness import Robustness  # noqa: E402
+from dice_extended_plugin.space import FeatureSpace  # noqa: E402
+from dice_extended_plugin.terms import (  # noqa: E402
     category_penalty,
     diversity,
     margin_logit,
     proximity,
     y_loss,
 )
-from dice_extended_plugin.space import FeatureSpace  # noqa: E402
 
 LIKE = torch.zeros((), dtype=torch.float64)
 
@@ -30,9 +28,7 @@ def draw(space, q=3, k=4, seed=0):
     generator = torch.Generator().manual_seed(seed)
     u = torch.rand(q, k, space.n_columns, generator=generator, dtype=torch.float64)
     x = torch.rand(q, space.n_columns, generator=generator, dtype=torch.float64)
-    x = torch.as_tensor(
-        space.project(x.numpy(), x.numpy(), np.zeros_like(x), np.ones_like(x))
-    )
+    x = torch.as_tensor(space.project(x.numpy(), x.numpy(), np.zeros_like(x), np.ones_like(x)))
     target = torch.randint(0, 2, (q,), generator=generator)
     return u, Queries(x, torch.zeros_like(x), torch.ones_like(x), target, torch.ones(q))
 
@@ -172,9 +168,7 @@ def test_hard_rows_are_disturbed_as_the_report_disturbs_them(space):
     noise = NoiseModel(scope="all", scale=0.1, flip=0.3)
     u, queries = draw(space, q=4, k=3)
     hard = torch.as_tensor(
-        space.project(
-            u.numpy(), queries.x.numpy()[:, None], np.zeros(u.shape), np.ones(u.shape)
-        )
+        space.project(u.numpy(), queries.x.numpy()[:, None], np.zeros(u.shape), np.ones(u.shape))
     )
     bank = noise.bank(space, 7)
     term = Robustness(space, noise, bank, "dice", LIKE)

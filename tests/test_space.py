@@ -78,7 +78,12 @@ def test_projected_rows_keep_every_constraint(seed):
 
 @pytest.mark.parametrize(
     ("dtype", "values"),
-    [("int64", [40, 51]), ("float32", [40.0, 51.0]), ("float64", [40.0, 51.0]), ("Int64", [40, 51])],
+    [
+        ("int64", [40, 51]),
+        ("float32", [40.0, 51.0]),
+        ("float64", [40.0, 51.0]),
+        ("Int64", [40, 51]),
+    ],
 )
 def test_numbers_keep_their_type(space, queries, dtype, values):
     frame = queries.iloc[:2].copy()
@@ -112,9 +117,7 @@ def test_levels_keep_their_type(kind):
     frame = column.to_frame("f")
     x = space.encode(frame)
     out = space.decode(x[:, ::-1].copy(), x, frame)["f"]
-    swapped = {v: w for v, w in zip(sorted(set(values) | set(values)), sorted(set(values)), strict=True)}
-    expected = ["y", "y"] if kind == "category" else [w for w in reversed(values)]
-    assert list(out) == expected, swapped
+    assert list(out) == (["y", "y"] if kind == "category" else values[::-1])
     if kind != "category":
         assert out.dtype == column.dtype
 
@@ -163,7 +166,7 @@ def test_bad_rows_are_named(space, queries, change, text):
 
 def test_a_frozen_feature_outside_its_range_is_refused(space, queries):
     tight = space.constrain([f for f in space.names if f != "age"], {"age": [70, 75]})
-    with pytest.raises(InvalidInputError, match="'age'.*may not vary"):
+    with pytest.raises(InvalidInputError, match=r"'age'.*may not vary"):
         tight.check_rows(queries)
 
 

@@ -55,11 +55,7 @@ def test_march_is_a_loop_that_stops_at_the_first_failure(walks):
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    lengths=st.lists(
-        st.tuples(st.integers(1, 60), st.integers(0, 60)), min_size=1, max_size=8
-    )
-)
+@given(lengths=st.lists(st.tuples(st.integers(1, 60), st.integers(0, 60)), min_size=1, max_size=8))
 def test_bisect_finds_the_last_good_step_of_a_monotone_walk(lengths):
     walks = [[i < good for i in range(length)] for length, good in lengths]
     steps = np.array([len(w) for w in walks], dtype=int)
@@ -107,7 +103,7 @@ def scene(seed: int, n: int = 3, queries: int = 4, k: int = 3):
     slope = rng.normal(size=space.n_columns)
 
     def is_target(rows, query):
-        side = np.sign(((u.mean(1) - x) @ slope))[query]
+        side = np.sign((u.mean(1) - x) @ slope)[query]
         return ((rows - x[query]) @ slope) * side > 0.05
 
     valid = is_target(u.reshape(-1, u.shape[-1]), np.repeat(np.arange(queries), k))
@@ -122,7 +118,10 @@ def brute_force(space, x, u, valid, deviation, is_target, limit=10_000):
     for q, i in zip(*np.nonzero(valid), strict=True):
         for j in np.argsort(-deviation, kind="stable"):
             away = (x[q, j] - out[q, i, j]) * space.scale[j]
-            if abs(away) <= 1e-9 * space.scale[j] or abs(away) > deviation[j] + 1e-9 * space.scale[j]:
+            if (
+                abs(away) <= 1e-9 * space.scale[j]
+                or abs(away) > deviation[j] + 1e-9 * space.scale[j]
+            ):
                 continue
             unit = 10.0 ** -space.precision[j] / space.scale[j]
             for _ in range(limit):
@@ -197,7 +196,7 @@ def test_limit_steps():
 
 
 def test_no_valid_rows_and_no_continuous_features_are_left_alone():
-    space, x, u, valid, deviation, is_target = scene(1)
+    space, x, u, valid, deviation, _ = scene(1)
     none = np.zeros_like(valid)
 
     def never(rows, query):
@@ -261,12 +260,9 @@ def test_the_guard_keeps_noise_validity(algorithm, family):
 
 def dice_mls_own(theirs, dense, query, target, algorithm, quantile):
     """dice-ml's enhancement, with the attributes its search would have set."""
-    theirs.target_cf_class = theirs_class = np.array([[target]], dtype=np.float32)
-    assert theirs_class.shape == (1, 1)
+    theirs.target_cf_class = np.array([[target]], dtype=np.float32)
     theirs.stopping_threshold = 0.5
-    return theirs.do_posthoc_sparsity_enhancement(
-        dense.copy(), query, quantile, algorithm, 10_000
-    )
+    return theirs.do_posthoc_sparsity_enhancement(dense.copy(), query, quantile, algorithm, 10_000)
 
 
 @pytest.mark.parametrize("quantile", [0.1, 0.7, 1.0])
@@ -276,14 +272,14 @@ def test_without_guard_it_is_dice_mls_own_enhancement(
 ):
     """The same dense rows, decoded, cell by cell.
 
-    Two ways in which dice-ml's walks end are defects of theirs and are let through: its linear
-    walk tests the first step only after the row itself (equal here), and its binary search may
-    leave a row on the last value it tried, valid or not; ours never does.
+    Two ends of dice-ml's walks are let through: its linear walk stops when 0.001 is left, so that
+    a feature of three decimals stays one step short of the query; and its binary search may leave
+    a row on the last value it tried, valid or not, so a few of its rows are off by some steps.
     """
     torch = pytest.importorskip("torch")
     ours, theirs = explainer(robustness=None), stock()
     found = ours.generate_counterfactuals(
-        queries[:8], 4, posthoc_sparsity_param=quantile, posthoc_sparsity_algorithm=algorithm,
+        queries[:4], 3, posthoc_sparsity_param=quantile, posthoc_sparsity_algorithm=algorithm,
         min_iter=60, max_iter=200,
     )  # fmt: skip
     cells = same = moved = 0
@@ -298,14 +294,16 @@ def test_without_guard_it_is_dice_mls_own_enhancement(
         for f in ("age", "bmi", "bp", "s5"):
             got, want = (t[f].to_numpy(float) for t in (example.final_cfs_df_sparse, expected))
             near = np.abs(got - want) <= 1e-6 * max(1.0, np.abs(want).max())
+            home = got == example.test_instance_df[f].iloc[0]
+            near |= home & (np.abs(got - want) <= 1.001e-3)
             if algorithm == "linear":
                 assert near.all(), (i, f, got, want)
             cells, same = cells + near.size, same + int(near.sum())
             moved += int((got != dense[f].to_numpy(float)).sum())
     assert cells > 0
-    assert same / cells >= 0.9
+    assert same / cells >= 0.95
     if quantile >= 0.7:
-        assert moved > 10
+        assert moved > 5
 
 
 def test_deviations_are_dice_mls(data, space):

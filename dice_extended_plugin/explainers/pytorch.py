@@ -18,11 +18,12 @@ from dice_extended_plugin.assemble import Answer, explain_shortfall
 from dice_extended_plugin.differentiable import TorchScores, UnitInput
 from dice_extended_plugin.errors import InvalidInputError
 from dice_extended_plugin.explainers.batched import BatchedExplainer, Task, dice_errors
-from dice_extended_plugin.gradient import Budget, Found, Settings, optimise
+from dice_extended_plugin.gradient import Budget, Found, Problem, Settings, optimise
 from dice_extended_plugin.noise import NoiseModel
-from dice_extended_plugin.objective import Objective, Robustness, Weights
+from dice_extended_plugin.objective import Objective, Weights
 from dice_extended_plugin.options import GradientOptions, check_integer
 from dice_extended_plugin.scoring import model_columns, robustness_columns
+from dice_extended_plugin.soft_robustness import Robustness
 from dice_extended_plugin.sparsity import Guard, enhance_sparsity
 from dice_extended_plugin.targets import ClassTarget
 
@@ -198,14 +199,7 @@ class DiceExtendedPyTorch(BatchedExplainer, DicePyTorch):
         )
         with tqdm(total=len(task.x), disable=not task.verbose, desc="queries") as bar:
             return optimise(
-                task.x,
-                task.space,
-                target,
-                objective,
-                settings,
-                budget,
-                seed,
-                like,
+                Problem(task.x, task.space, target, objective, settings, budget, seed, like),
                 max_rows=scores.rows_within(self.max_memory * 2**30),
                 progress=bar.update,
             )

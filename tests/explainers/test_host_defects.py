@@ -11,6 +11,8 @@ import copy
 import logging
 import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -24,8 +26,8 @@ from raiutils.exceptions import UserConfigValidationException  # noqa: E402
 from dice_extended_plugin import DiceExtendedPyTorch  # noqa: E402
 
 #: Long enough to return something; long enough to find k counterfactuals of an easy model.
-QUICK = {"min_iter": 30, "max_iter": 50}
-ENOUGH = {"min_iter": 60, "max_iter": 300}
+QUICK = {"min_iter": 25, "max_iter": 40}
+ENOUGH = {"min_iter": 50, "max_iter": 200}
 
 
 class Linear(torch.nn.Module):
@@ -73,10 +75,8 @@ def own_labels(explainer, table):
 
 def show_stock(call, *errors) -> None:
     """Run dice-ml: 0.12 raises one of `errors`, a repaired one returns."""
-    try:
+    with suppress(*errors):
         call()
-    except errors:
-        pass
 
 
 def same_rows(a, b) -> bool:
@@ -221,7 +221,9 @@ def test_global_generators_are_left_alone(explainer, queries, stock):
     random.seed(3), np.random.seed(3), torch.manual_seed(3)
     assert drawn == (random.random(), np.random.rand(), float(torch.rand(())))
     random.seed(4), np.random.seed(4), torch.manual_seed(4)
-    assert same_rows(first, ours.generate_counterfactuals(queries[:3], 3, random_state=7, **keywords))
+    assert same_rows(
+        first, ours.generate_counterfactuals(queries[:3], 3, random_state=7, **keywords)
+    )
     assert not same_rows(
         first, ours.generate_counterfactuals(queries[:3], 3, random_state=8, **keywords)
     )
@@ -317,9 +319,7 @@ def test_permitted_range_of_one_feature_is_enough(explainer, queries, stock):
     theirs = stock()
     assert len(found.to_frame()) > 0
     show_stock(
-        lambda: theirs.generate_counterfactuals(
-            queries[:1], 1, permitted_range=only, max_iter=2
-        ),
+        lambda: theirs.generate_counterfactuals(queries[:1], 1, permitted_range=only, max_iter=2),
         KeyError,
         UserConfigValidationException,
     )
@@ -426,7 +426,9 @@ def test_queries_of_category_dtype(mixed):
     assert len(found) > 0
     assert not found.isna().any().any()
     assert found["colour"].isin(["red", "green", "blue"]).all()
-    plain = ours.generate_counterfactuals(query.astype({"colour": object, "size": object}), 3, **ENOUGH)
+    plain = ours.generate_counterfactuals(
+        query.astype({"colour": object, "size": object}), 3, **ENOUGH
+    )
     assert (plain.to_frame()["colour"] == found["colour"].astype(object)).all()
     assert (own_labels(ours, found.astype({"colour": object, "size": object})) == found["y"]).all()
 
@@ -527,13 +529,13 @@ def test_private_data_with_torch(table, fit, queries):
 
 def test_names_that_begin_alike(mixed):
     """Defect 10: dice-ml finds groups by startswith, so that "size" swallows "size_x"."""
-    frame = mixed.assign(
-        size_x=np.resize(["p", "q", "r"], 60), size_x_p=np.resize(["u", "v"], 60)
-    )[["size", "size_x", "size_x_p", "height"]]
+    frame = mixed.assign(size_x=np.resize(["p", "q", "r"], 60), size_x_p=np.resize(["u", "v"], 60))[
+        ["size", "size_x", "size_x_p", "height"]
+    ]
     # height | size L S | size_x p q r | size_x_p u v
     ours = make(frame, ["height"], slope=[1, 8, -8, 9, -9, 9, -4, 4], robustness=None)
     assert [len(b) for b in ours.encoded_categorical_feature_indexes] == [2, 3, 2]
-    assert sorted(sum(ours.encoded_categorical_feature_indexes, [])) == list(range(1, 8))
+    assert sorted(chain(*ours.encoded_categorical_feature_indexes)) == list(range(1, 8))
     for vary in (["size"], ["size_x"], ["size", "height"]):
         found = ours.generate_counterfactuals(frame[:6], 2, features_to_vary=vary, **ENOUGH)
         for i, example in enumerate(found.cf_examples_list):
@@ -566,7 +568,9 @@ def test_modes_like_1e_06(mixed):
     frame = mixed.assign(height=np.resize([1e-06, 2.5e-05, 1e-06, 4e-05], 60))
     ours = make(frame, ["height", "years"])
     assert ours.cont_precisions[0] >= 6
-    found = ours.generate_counterfactuals(frame[:4], 3, features_to_vary=["height", "years"], **ENOUGH)
+    found = ours.generate_counterfactuals(
+        frame[:4], 3, features_to_vary=["height", "years"], **ENOUGH
+    )
     table = found.to_frame()
     assert len(table) > 0
     assert table["height"].between(1e-06, 4.0001e-05).all()
@@ -655,9 +659,22 @@ def test_continuous_only_tables(order, columns):
     pd.testing.assert_frame_equal(kept[["a", "c"]], own[["a", "c"]])
 
 
-def test_categorical_only_tables(mixed):
+@pytest.mark.parametrize(
+    "robustness",
+    [
+        None,
+        pytest.param(
+            "dice",
+            marks=pytest.mark.xfail(
+                strict=True, reason="soft_codes.py: reshape(-1, 0) without continuous features"
+            ),
+        ),
+        "validity",
+    ],
+)
+def test_categorical_only_tables(mixed, robustness):
     frame = mixed[["colour", "size"]]
-    ours = make(frame, [], slope=[4, 4, -4, 4, -4])
+    ours = make(frame, [], slope=[4, 4, -4, 4, -4], robustness=robustness)
     for keywords in ({}, {"algorithm": "RandomInitCF"}, {"posthoc_sparsity_algorithm": "binary"}):
         found = ours.generate_counterfactuals(frame[:4], 2, **keywords, **ENOUGH)
         table = found.to_frame()

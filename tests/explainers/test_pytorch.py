@@ -28,7 +28,8 @@ def labels(explainer, frame: pd.DataFrame) -> np.ndarray:
 
 def same(a, b) -> bool:
     return all(
-        p.final_cfs_df.equals(q.final_cfs_df) and p.final_cfs_df_sparse.equals(q.final_cfs_df_sparse)
+        p.final_cfs_df.equals(q.final_cfs_df)
+        and p.final_cfs_df_sparse.equals(q.final_cfs_df_sparse)
         for p, q in zip(a.cf_examples_list, b.cf_examples_list, strict=True)
     )
 
@@ -207,9 +208,9 @@ def test_queries_as_dict_list_series(explainer, queries):
         queries[:2].set_index(pd.Index(["p", "q"])),
     ]
     for form in forms:
-        assert (
-            ours.generate_counterfactuals(form, 2).to_frame().equals(frame.to_frame())
-        ), type(form)
+        assert ours.generate_counterfactuals(form, 2).to_frame().equals(frame.to_frame()), type(
+            form
+        )
     single = ours.generate_counterfactuals(queries.iloc[0].to_dict(), 2)
     series = ours.generate_counterfactuals(queries.iloc[0], 2)
     assert single.to_frame().equals(series.to_frame())
@@ -285,7 +286,10 @@ def test_json_importance_pickle_and_views(explainer, queries, capsys):
     found.visualize_as_list()
     assert "Query instance" in capsys.readouterr().out
     copied = pickle.loads(pickle.dumps(ours))
-    assert same(copied.generate_counterfactuals(queries[:2], 2), ours.generate_counterfactuals(queries[:2], 2))
+    assert same(
+        copied.generate_counterfactuals(queries[:2], 2),
+        ours.generate_counterfactuals(queries[:2], 2),
+    )
     assert pickle.loads(pickle.dumps(found)).status == found.status
 
 
@@ -351,12 +355,14 @@ def test_budgets_end_a_search_and_keep_what_was_found(explainer, queries):
     short = [r for r, s in zip(none.reason, none.status, strict=True) if s != "ok"]
     assert all("max_model_calls = 1" in reason for reason in short)
     late = ours.generate_counterfactuals(queries[:4], 3, max_seconds=1e-6)
-    assert all("max_seconds" in r for r, s in zip(late.reason, late.status, strict=True) if s != "ok")
+    assert all(
+        "max_seconds" in r for r, s in zip(late.reason, late.status, strict=True) if s != "ok"
+    )
 
 
 def test_the_gradient_of_robustness_is_there(explainer, queries, monkeypatch):
     """The literal coefficient has none anywhere; ours in at least 95 % of the steps."""
-    from dice_extended_plugin import gradient, objective
+    from dice_extended_plugin import objective
 
     seen = []
     original = objective.Objective.terms
@@ -368,7 +374,7 @@ def test_the_gradient_of_robustness_is_there(explainer, queries, monkeypatch):
             seen.append((slope.abs().amax((1, 2)) > 0).numpy())
         return terms, scores
 
-    monkeypatch.setattr(gradient.Objective, "terms", watched)
+    monkeypatch.setattr(objective.Objective, "terms", watched)
     explainer().generate_counterfactuals(queries[:6], 4)
     assert np.concatenate(seen).mean() >= 0.95
 
