@@ -46,6 +46,8 @@ def optimise(
     found = Found.nothing(len(problem.x), k, problem.x.shape[1])
     size = max(1, max_rows // (k * problem.objective.rows_per_counterfactual))
     for start in range(0, len(problem.x), size):
+        if start and problem.budget.out_of_time():
+            break
         rows = np.arange(start, min(start + size, len(problem.x)))
         _search(problem, found, rows)
         if progress is not None:

@@ -17,6 +17,7 @@ from raiutils.exceptions import UserConfigValidationException
 
 from dice_extended_plugin.errors import InvalidInputError, did_you_mean
 from dice_extended_plugin.options import check_number
+from dice_extended_plugin.rows import check_rows
 from dice_extended_plugin.space import FeatureSpace
 
 __all__ = [
@@ -247,5 +248,5 @@ def query_frame(query_instances: Any, space: FeatureSpace) -> pd.DataFrame:
             f"query_instances must be a DataFrame, a dict or a non-empty list of dicts, not "
             f"{type(query_instances).__name__}"
         )
-    space.check_rows(frame)
+    check_rows(space, frame)
     return frame[list(space.names)].reset_index(drop=True)

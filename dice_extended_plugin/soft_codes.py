@@ -45,8 +45,8 @@ class _SoftCodeDistance(torch.autograd.Function):
     def forward(ctx: Any, value: Tensor, moved: Tensor, centres: Tensor) -> Tensor:
         n, draws, width = value.shape[-1], moved.shape[-2], _width(centres)
         # Beyond the range a code no longer changes; the limits keep its parts from vanishing.
-        rows = value.reshape(-1, n).clamp(-0.5, 1.5)
-        disturbed = moved.reshape(-1, draws, n).clamp(-0.5, 1.5)
+        rows = value.flatten(0, -2).clamp(-0.5, 1.5)
+        disturbed = moved.flatten(0, -3).clamp(-0.5, 1.5)
         wants = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         distance = value.new_empty(len(rows), draws)
         by_value = torch.empty_like(disturbed) if wants else disturbed

@@ -18,14 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dice_extended_plugin.columns import (
-    check_numbers,
-    factorize,
-    first_rows,
-    write_levels,
-    write_numbers,
-)
-from dice_extended_plugin.errors import InvalidInputError, did_you_mean
+from dice_extended_plugin.columns import factorize, write_levels, write_numbers
+from dice_extended_plugin.constraints import permit, restrict_vary
+from dice_extended_plugin.errors import InvalidInputError
 
 __all__ = ["FeatureSpace"]
 
@@ -211,95 +206,14 @@ class FeatureSpace:
         """
         space = self
         for feature, wanted in (permitted_range or {}).items():
-            space = space._permit(feature, wanted)
-        if isinstance(features_to_vary, str):
-            if features_to_vary != "all":
-                raise InvalidInputError(
-                    f"features_to_vary must be 'all' or a list of features, not the string "
-                    f"{features_to_vary!r}; write [{features_to_vary!r}]"
-                )
-            vary = self.vary
-        elif not isinstance(features_to_vary, Iterable):
-            raise InvalidInputError(
-                f"features_to_vary must be 'all' or a list of features, not {features_to_vary!r}"
-            )
-        else:
-            chosen = list(features_to_vary)
-            self._check_names(chosen, "features_to_vary")
-            vary = self.vary & np.array([f in chosen for f in self.continuous + self.categorical])
+            space = permit(space, feature, wanted)
+        vary = restrict_vary(self, features_to_vary)
         if not vary.any():
             raise InvalidInputError(
                 "features_to_vary leaves no feature that can change; name at least one feature "
                 "with more than one value in the data"
             )
         return replace(space, vary=vary)
-
-    def _check_names(self, features: Iterable[str], argument: str) -> None:
-        for feature in features:
-            if feature not in self.names:
-                hint = did_you_mean(str(feature), self.names)
-                raise InvalidInputError(
-                    f"{argument}: no feature {feature!r} in the data{hint}; features are "
-                    f"{list(self.names)}"
-                )
-
-    def _permit(self, feature: str, wanted: Sequence[Any]) -> FeatureSpace:
-        self._check_names([feature], "permitted_range")
-        if isinstance(wanted, str) or not isinstance(wanted, Iterable):
-            raise InvalidInputError(
-                f"permitted_range[{feature!r}] must be a list, not {wanted!r}: [low, high] for a "
-                f"continuous feature, the permitted levels for a categorical one"
-            )
-        values = list(wanted)
-        if feature in self.continuous:
-            return self._permit_range(self.continuous.index(feature), values)
-        return self._permit_levels(self.categorical.index(feature), values)
-
-    def _permit_range(self, j: int, wanted: list[Any]) -> FeatureSpace:
-        feature = self.continuous[j]
-        where = f"permitted_range[{feature!r}]"
-        try:
-            low, high = (float(value) for value in wanted)
-        except (TypeError, ValueError):
-            raise InvalidInputError(
-                f"{where} must be two numbers [low, high], not {wanted!r}"
-            ) from None
-        if not (np.isfinite(low) and np.isfinite(high)) or low > high:
-            raise InvalidInputError(f"{where} must be finite and ascending, not {wanted!r}")
-        if high < self.low[j] or low > self.high[j]:
-            raise InvalidInputError(
-                f"{where} = {wanted!r} lies outside the data, which runs from {self.low[j]:g} to "
-                f"{self.high[j]:g}; give a range that overlaps it"
-            )
-        step = 10.0 ** -self.precision[j]
-        if _grid_up(low, step) > _grid_down(high, step):
-            raise InvalidInputError(
-                f"{where} = {wanted!r} holds no value with {self.precision[j]} decimals, the "
-                f"precision of this feature; widen it or set continuous_features_precision"
-            )
-        if low < self.low[j] or high > self.high[j]:
-            logger.warning("%s = %r reaches beyond the data", where, wanted)
-        fields = {name: getattr(self, name).copy() for name in _RANGE_FIELDS}
-        fields["permitted_low"][j], fields["permitted_high"][j] = low, high
-        fields["asked"][j] = True
-        return replace(self, **fields)
-
-    def _permit_levels(self, j: int, wanted: list[Any]) -> FeatureSpace:
-        feature = self.categorical[j]
-        if not wanted:
-            raise InvalidInputError(f"permitted_range[{feature!r}] is empty; name some levels")
-        index = self.level_index(feature, wanted)
-        if (index < 0).any():
-            bad = wanted[int(np.argmax(index < 0))]
-            raise InvalidInputError(
-                f"permitted_range[{feature!r}]: no level {bad!r} in the data; levels are "
-                f"{list(self.levels[j])}"
-            )
-        start = self.blocks[j, 0] - self.n_continuous
-        permitted = self.permitted_levels.copy()
-        permitted[start : start + len(self.levels[j])] = False
-        permitted[start + index] = True
-        return replace(self, permitted_levels=permitted)
 
     def level_index(self, feature: str, values: Sequence[Any]) -> np.ndarray:
         """Return the level number of each value of a categorical feature, -1 where unknown.
@@ -317,73 +231,6 @@ class FeatureSpace:
                 same = np.flatnonzero(numbers == float(value))
                 index[i] = same[0] if len(same) == 1 else -1
         return index[inverse]
-
-    def check_rows(self, frame: pd.DataFrame, argument: str = "query_instances") -> None:
-        """Raise a clear error unless every row of `frame` can be encoded.
-
-        Raises
-        ------
-        InvalidInputError
-            Empty frame, missing or surplus column, missing or infinite value, text in a
-            continuous feature, unknown level, or a frozen feature outside its permitted range.
-        """
-        if len(frame) == 0:
-            raise InvalidInputError(f"{argument} has no rows; give at least one")
-        if frame.columns.duplicated().any():
-            twice = list(frame.columns[frame.columns.duplicated()])
-            raise InvalidInputError(f"{argument} has the column(s) {twice} more than once")
-        missing = [name for name in self.names if name not in frame.columns]
-        if missing:
-            raise InvalidInputError(f"{argument} lacks the column(s) {missing}; add them")
-        surplus = [name for name in frame.columns if name not in self.names]
-        if surplus:
-            raise InvalidInputError(
-                f"{argument} has the column(s) {surplus}, which are not features of the data (is "
-                f"the outcome among them?); drop them"
-            )
-        for feature in self.continuous:
-            check_numbers(frame[feature], feature, argument)
-        for feature in self.categorical:
-            if frame[feature].isna().any():
-                raise InvalidInputError(
-                    f"{argument}[{feature!r}] has missing values in row(s) "
-                    f"{first_rows(frame[feature].isna())}; fill or drop them"
-                )
-            unknown = self.level_index(feature, frame[feature].tolist()) < 0
-            if unknown.any():
-                value = frame[feature].iloc[int(np.argmax(unknown))]
-                levels = self.levels[self.categorical.index(feature)]
-                raise InvalidInputError(
-                    f"{argument}[{feature!r}] holds {value!r}, a level outside the data; levels "
-                    f"are {list(levels)}"
-                )
-        self._check_frozen(frame, argument)
-
-    def _check_frozen(self, frame: pd.DataFrame, argument: str) -> None:
-        """Raise for a feature that must stay and must move, which has no answer."""
-        codes = self.encode(frame)
-        numbers = self.low + codes[:, : self.n_continuous] * self.scale
-        tolerance = SAME * self.scale
-        outside = (numbers < self.permitted_low - tolerance) | (
-            numbers > self.permitted_high + tolerance
-        )
-        banned = codes[:, self.n_continuous :] * ~self.permitted_levels
-        stuck = np.concatenate([outside & self.asked, self._any_per_block(banned > 0)], axis=1)
-        stuck &= ~self.vary
-        if stuck.any():
-            j = int(np.argmax(stuck.any(axis=0)))
-            feature = (self.continuous + self.categorical)[j]
-            raise InvalidInputError(
-                f"{argument}[{feature!r}] lies outside its permitted_range in row(s) "
-                f"{first_rows(stuck[:, j])} and may not vary; widen permitted_range or add "
-                f"{feature!r} to features_to_vary"
-            )
-
-    def _any_per_block(self, flags: np.ndarray) -> np.ndarray:
-        if not self.categorical:
-            return np.zeros((len(flags), 0), bool)
-        starts = self.blocks[:, 0] - self.n_continuous
-        return np.logical_or.reduceat(flags, starts, axis=1)
 
     # -- encoding -------------------------------------------------------------------------------
 
@@ -517,13 +364,5 @@ class FeatureSpace:
         return pd.DataFrame({name: columns[name] for name in self.names})
 
 
+#: What may stand for a level by its number.
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
-_RANGE_FIELDS = ("permitted_low", "permitted_high", "asked")
-
-
-def _grid_up(value: float, step: float) -> float:
-    return float(np.ceil(value / step - 1e-9))
-
-
-def _grid_down(value: float, step: float) -> float:
-    return float(np.floor(value / step + 1e-9))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# Small networks on few cores: a second thread costs more than it brings. Before NumPy loads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pandas as pd
 import pytest

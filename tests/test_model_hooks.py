@@ -88,9 +88,6 @@ def test_an_adapted_model_gives_what_the_module_gives(data, fit, queries, regist
     assert {shape[1] for shape in adapter.rows} == {12}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="explainers/pytorch.py:_module hands the string 'auto' to the hook"
-)
 def test_the_device_named_to_an_adapter_is_a_torch_device(data, fit, register):
     """The hook promises "torch device of the batch": "auto" is none."""
     adapter = register(Adapter())

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from dice_extended_plugin import host
 from dice_extended_plugin.assemble import Answer, explain_shortfall
-from dice_extended_plugin.differentiable import TorchScores, UnitInput
+from dice_extended_plugin.differentiable import TorchScores, UnitInput, pick_device
 from dice_extended_plugin.errors import InvalidInputError
 from dice_extended_plugin.explainers.batched import BatchedExplainer, Task, dice_errors
 from dice_extended_plugin.gradient import Budget, Found, Problem, Settings, optimise
@@ -342,7 +342,11 @@ def _module(model: Any, space: Any, device: str) -> Any:
     if not isinstance(module, nn.Module):
         from dice_extended_plugin.plugins import get_manager
 
-        options = {"differentiable": True, "n_features": space.n_columns, "device": str(device)}
+        options = {
+            "differentiable": True,
+            "n_features": space.n_columns,
+            "device": str(pick_device(device)),
+        }
         adapted = get_manager().hook.dice_extended_adapt_model(model=module, options=options)
         if adapted is None:
             raise InvalidInputError(

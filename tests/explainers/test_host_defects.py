@@ -659,19 +659,7 @@ def test_continuous_only_tables(order, columns):
     pd.testing.assert_frame_equal(kept[["a", "c"]], own[["a", "c"]])
 
 
-@pytest.mark.parametrize(
-    "robustness",
-    [
-        None,
-        pytest.param(
-            "dice",
-            marks=pytest.mark.xfail(
-                strict=True, reason="soft_codes.py: reshape(-1, 0) without continuous features"
-            ),
-        ),
-        "validity",
-    ],
-)
+@pytest.mark.parametrize("robustness", [None, "dice", "validity"])
 def test_categorical_only_tables(mixed, robustness):
     frame = mixed[["colour", "size"]]
     ours = make(frame, [], slope=[4, 4, -4, 4, -4], robustness=robustness)
