@@ -221,7 +221,7 @@ def model_input(model: Any, space: FeatureSpace, table: pd.DataFrame) -> np.ndar
         rows = rows[list(space.columns)]
     else:
         rows = (rows[list(space.continuous)] - space.low) / space.scale
-    return rows.to_numpy(dtype=np.float64)
+    return rows.to_numpy(dtype=np.float64, copy=True)  # pandas 3 would hand out a read-only view
 
 
 def query_frame(query_instances: Any, space: FeatureSpace) -> pd.DataFrame:

@@ -58,8 +58,9 @@ class DiceExtendedPyTorch(BatchedExplainer, DicePyTorch):
         Precision of the search, float64 by default; see the docs page on reproducibility.
     max_seconds, max_model_calls : optional
         Default budgets of a call.
-    max_memory : float, default 0.5
-        Memory in GiB that one step of the search may use, about; more queries are chunked.
+    max_memory : float, default 0.1
+        Memory in GiB that one step of the search may use, about; more queries are chunked. Larger
+        chunks leave the processor's cache and are slower.
     report_draws : int, default 256
         Held-out noise draws behind ``noise_validity`` in the results; 0 leaves it out.
 
@@ -81,7 +82,7 @@ class DiceExtendedPyTorch(BatchedExplainer, DicePyTorch):
         dtype: torch.dtype | None = None,
         max_seconds: float | None = None,
         max_model_calls: int | None = None,
-        max_memory: float = 0.5,
+        max_memory: float = 0.1,
         report_draws: int = 256,
     ) -> None:
         with dice_errors():

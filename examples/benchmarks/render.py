@@ -108,6 +108,7 @@ def scale() -> str:
     """Seconds and memory against the number of queries."""
     rows = [
         [
+            mode,
             f"{size['queries']:,}",
             f"{size['seconds']:.0f} s",
             f"{1e3 * size['seconds'] / size['queries']:.0f} ms",
@@ -115,20 +116,21 @@ def scale() -> str:
             f"{size['peak_gib_before']:.2f} GiB",
             f"{size['ok']:,}",
         ]
-        for size in load("gradient_scale")["sizes"]
+        for mode in ("plain", "dice")
+        for size in load(f"gradient_scale_{mode}")["sizes"]
     ]
-    return table(
-        ["queries", "time", "a query", "peak memory", "of it before the search", "status ok"], rows
-    )
+    head = ["mode", "queries", "time", "a query", "peak memory", "of it before", "status ok"]
+    return table(head, rows)
 
 
 def invariance() -> str:
     """Rows that differ between batch sizes."""
     found = load("gradient_invariance")["invariance"]
-    return table(
-        ["compared with one call", f"differing rows of {found['rows']:,}"],
-        [[name, str(count)] for name, count in found["rows_that_differ"].items()],
-    )
+    rows = [
+        [name, f"{count['rows']:,}", f"{count['differ']:,}"]
+        for name, count in found["rows_that_differ"].items()
+    ]
+    return table(["compared with one call", "rows", "rows that differ"], rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
