@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,21 +10,15 @@ import torch
 from dice_ml.explainer_interfaces.dice_pytorch import DicePyTorch
 from dice_ml.explainer_interfaces.explainer_base import ExplainerBase
 from torch import nn
-from tqdm.auto import tqdm
 
 from dice_extended_plugin import host
-from dice_extended_plugin.assemble import Answer, explain_shortfall
+from dice_extended_plugin.assemble import Answer
 from dice_extended_plugin.differentiable import TorchScores, UnitInput, pick_device
 from dice_extended_plugin.errors import InvalidInputError
 from dice_extended_plugin.explainers.batched import BatchedExplainer, Task, dice_errors
-from dice_extended_plugin.gradient import Budget, Found, Problem, Settings, optimise
+from dice_extended_plugin.explainers.gradient_search import GradientSearch
 from dice_extended_plugin.noise import NoiseModel
-from dice_extended_plugin.objective import Objective, Weights
 from dice_extended_plugin.options import GradientOptions, check_integer
-from dice_extended_plugin.scoring import model_columns, robustness_columns
-from dice_extended_plugin.soft_robustness import Robustness
-from dice_extended_plugin.sparsity import Guard, enhance_sparsity
-from dice_extended_plugin.targets import ClassTarget
 
 __all__ = ["DiceExtendedPyTorch"]
 
@@ -133,193 +126,21 @@ class DiceExtendedPyTorch(BatchedExplainer, DicePyTorch):
         return TorchScores(module, self.space.n_columns, self.device, self.dtype)
 
     def _search(self, task: Task) -> Answer:
-        options = GradientOptions.read(self.defaults, task.keywords)
-        options.noise.check_names(task.space)
-        seed = options.random_state
-        if seed is None:
-            seed = int(np.random.SeedSequence().generate_state(1)[0])
-        weights = host.column_weights(self.data_interface, task.space, options.feature_weights)
-        deviation = self._deviation(task)
         scores = self._scores()
+
+        def native(table: pd.DataFrame) -> np.ndarray:
+            return scores.native(host.model_input(self.model, task.space, table))
+
         with scores.open():
-            n_classes = scores.check(task.x)
-            labels = self._native(scores, task, task.frame).argmax(axis=1)
-            target = task.targets(labels, n_classes)
-            budget = Budget(options.max_seconds, options.max_model_calls)
-            found = self._optimise(task, options, seed, weights, scores, target, budget)
-            sparse = self._sparsify(task, options, seed, scores, target, found, deviation)
-            return self._answer(task, options, seed, scores, target, labels, found, sparse)
-
-    def _deviation(self, task: Task) -> np.ndarray | None:
-        if not task.posthoc_sparsity_param:
-            return None
-        return host.sparsity_deviation(self.data_interface, task.space, task.posthoc_sparsity_param)
-
-    def _optimise(
-        self,
-        task: Task,
-        options: GradientOptions,
-        seed: int,
-        weights: np.ndarray,
-        scores: TorchScores,
-        target: ClassTarget,
-        budget: Budget,
-    ) -> Found:
-        like = torch.zeros((), dtype=scores.dtype, device=scores.device)
-        robustness = None
-        if options.robust and options.robustness is not None:
-            bank = options.noise.bank(task.space, seed)
-            robustness = Robustness(task.space, options.noise, bank, options.robustness, like)
-        objective = Objective(
-            scores,
-            task.space,
-            weights,
-            Weights(
-                options.proximity_weight,
-                options.diversity_weight,
-                options.categorical_penalty,
-                options.robustness_weight,
-            ),
-            options.yloss_type,
-            options.diversity_loss_type,
-            robustness,
-            like,
-        )
-        settings = Settings(
-            task.total_CFs,
-            options.algorithm,
-            options.optimizer,
-            options.learning_rate,
-            options.min_iter,
-            options.max_iter,
-            options.project_iter,
-            options.loss_diff_thres,
-            options.loss_converge_maxiter,
-            options.init_near_query_instance,
-            options.tie_random,
-        )
-        with tqdm(total=len(task.x), disable=not task.verbose, desc="queries") as bar:
-            return optimise(
-                Problem(task.x, task.space, target, objective, settings, budget, seed, like),
-                max_rows=scores.rows_within(self.max_memory * 2**30),
-                progress=bar.update,
-            )
-
-    def _sparsify(
-        self,
-        task: Task,
-        options: GradientOptions,
-        seed: int,
-        scores: TorchScores,
-        target: ClassTarget,
-        found: Found,
-        deviation: np.ndarray | None,
-    ) -> np.ndarray | None:
-        if deviation is None:
-            return None
-        max_rows = scores.rows_within(self.max_memory * 2**30)
-
-        def is_target(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
-            return target.met(scores.numpy(rows), query)
-
-        guard = _guard(task, options, seed, is_target, max_rows) if options.robust else None
-        return enhance_sparsity(
-            found.u,
-            task.x,
-            found.valid,
-            task.space,
-            deviation,
-            is_target,
-            task.posthoc_sparsity_algorithm,
-            guard,
-            options.limit_steps_ls,
-            max_rows,
-        )
-
-    def _native(self, scores: TorchScores, task: Task, table: pd.DataFrame) -> np.ndarray:
-        """Ask the user's own model about rows as written, by way of dice-ml's transformation."""
-        return scores.native(host.model_input(self.model, task.space, table))
-
-    def _answer(
-        self,
-        task: Task,
-        options: GradientOptions,
-        seed: int,
-        scores: TorchScores,
-        target: ClassTarget,
-        labels: np.ndarray,
-        found: Found,
-        sparse: np.ndarray | None,
-    ) -> Answer:
-        """Decode, ask the model afresh about the decoded rows, and keep what holds."""
-        query, _ = np.nonzero(found.valid)
-        x, queries = task.x[query], task.frame.iloc[query].reset_index(drop=True)
-        dense = found.u[found.valid]
-        last = dense if sparse is None else sparse[found.valid]
-
-        def holds(rows: np.ndarray) -> np.ndarray:
-            table = task.space.decode(rows, x, queries)
-            return target.met(self._native(scores, task, table), query)
-
-        if len(query):
-            good, kept = holds(dense), holds(last)
-            last = np.where(kept[:, None], last, dense)  # a last-digit tie: the row before it
-            query, x, queries = query[good], x[good], queries[good].reset_index(drop=True)
-            dense, last = dense[good], last[good]
-        dense_table = task.space.decode(dense, x, queries)
-        sparse_table = None if sparse is None else task.space.decode(last, x, queries)
-        final = dense_table if sparse_table is None else sparse_table
-        count = np.bincount(query, minlength=len(task.x))
-        columns = robustness_columns(
-            last, x, query, task.space, options.noise, seed, scores.numpy, target, self.report_draws
-        )
-        columns = columns | model_columns(
-            queries, final, target.index[query], lambda table: self._native(scores, task, table)
-        )
-        return Answer(
-            query=query,
-            dense=dense_table,
-            sparse=sparse_table,
-            label=target.index[query],
-            scores=pd.DataFrame(columns),
-            query_label=labels,
-            desired_class=target.index,
-            status=[_status(n, task.total_CFs) for n in count],
-            reason=[
-                explain_shortfall(int(n), task.total_CFs, int(t), stopped, vars(options))
-                for n, t, stopped in zip(count, target.index, found.stopped, strict=True)
-            ],
-        )
-
-
-def _status(count: int, wanted: int) -> str:
-    return "ok" if count >= wanted else "partial" if count else "none"
-
-
-def _guard(
-    task: Task,
-    options: GradientOptions,
-    seed: int,
-    is_target: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    max_rows: int,
-) -> Guard:
-    """Measure noise validity on the search's own bank, for post-hoc sparsity."""
-    from dice_extended_plugin.dice_sorensen import noise_validity
-
-    bank = options.noise.bank(task.space, seed)
-
-    def stability(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
-        return noise_validity(
-            rows,
-            task.x[query],
-            task.space,
-            options.noise,
-            bank,
-            lambda disturbed, index: is_target(disturbed, query[index]),
-            max_rows,
-        )
-
-    return Guard(stability)
+            return GradientSearch(
+                task,
+                GradientOptions.read(self.defaults, task.keywords),
+                self.data_interface,
+                scores,
+                native,
+                self.max_memory,
+                self.report_draws,
+            ).run()
 
 
 def _check_model(model: Any) -> None:

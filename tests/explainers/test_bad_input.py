@@ -15,7 +15,7 @@ import dice_ml  # noqa: E402
 from raiutils.exceptions import UserConfigValidationException  # noqa: E402
 
 from dice_extended_plugin import DiceExtendedPyTorch, NoiseModel  # noqa: E402
-from dice_extended_plugin.explainers import pytorch as module_under_test  # noqa: E402
+from dice_extended_plugin.explainers import gradient_search as module_under_test  # noqa: E402
 
 QUICK = {"min_iter": 20, "max_iter": 30}
 FOUR = ["age", "bmi", "bp", "s5"]
