@@ -11,57 +11,22 @@ from torch import Tensor
 
 from dice_extended_plugin.found import Budget, Found
 from dice_extended_plugin.objective import Objective, Queries
+from dice_extended_plugin.options import GradientOptions
 from dice_extended_plugin.space import FeatureSpace
 from dice_extended_plugin.starts import random_starts
 from dice_extended_plugin.targets import ClassTarget
 
-__all__ = ["Descent", "Settings"]
+__all__ = ["RESTARTS", "Descent", "Problem"]
 
-#: Gradients are rounded to multiples of this; see the module's docstring.
+#: Gradients are rounded to multiples of this; `gradient` says why.
 _GRID = 2.0**-24
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to descend; names and defaults are dice-ml's where it has them.
-
-    Parameters
-    ----------
-    total_CFs : int
-        Counterfactuals per query, k.
-    algorithm : {"DiverseCF", "RandomInitCF"}
-        One set of k, or k independent searches from random starts.
-    optimizer : str
-        "pytorch:adam" or "pytorch:rmsprop".
-    learning_rate, min_iter, max_iter, project_iter, loss_diff_thres, loss_converge_maxiter
-        As in dice-ml.
-    init_near_query_instance : bool
-        Start at the query (shifted by 0.01 per counterfactual) or at random permitted points.
-    tie_random : bool
-        Break ties between levels at random (by the seed) instead of taking the first.
-    check_every : int, default 25
-        Steps between two looks at the rounded set; the best valid set seen is kept.
-    patience : int, default 100
-        Steps without a better valid set after which a query that has k counterfactuals stops; a
-        query still without them gets ten times as many.
-    restarts : int, default 1
-        Further runs from random points for queries that lack counterfactuals.
-    """
-
-    total_CFs: int
-    algorithm: str = "DiverseCF"
-    optimizer: str = "pytorch:adam"
-    learning_rate: float = 0.05
-    min_iter: int = 500
-    max_iter: int = 5000
-    project_iter: int = 0
-    loss_diff_thres: float = 1e-5
-    loss_converge_maxiter: int = 1
-    init_near_query_instance: bool = True
-    tie_random: bool = False
-    check_every: int = 25
-    patience: int = 100
-    restarts: int = 1
+#: Steps between two looks at the rounded set; the best valid set seen is kept.
+_CHECK_EVERY = 25
+#: Steps without a better valid set after which a query that has all its counterfactuals stops; a
+#: query still without them gets ten times as many.
+_PATIENCE = 100
+#: Further runs from random points for queries that lack counterfactuals.
+RESTARTS = 1
 
 
 @dataclass(frozen=True)
@@ -76,7 +41,10 @@ class Problem:
         With the constraints of this call.
     target : ClassTarget
     objective : Objective
-    settings : Settings
+    total_CFs : int
+        Counterfactuals per query, k.
+    options : GradientOptions
+        How to descend.
     budget : Budget
     random_state : int
         Seed of random starts. Each query draws from a stream of its own, made from the seed and
@@ -89,7 +57,8 @@ class Problem:
     space: FeatureSpace
     target: ClassTarget
     objective: Objective
-    settings: Settings
+    total_CFs: int
+    options: GradientOptions
     budget: Budget
     random_state: int
     like: Tensor
@@ -100,10 +69,10 @@ class Descent:
 
     def __init__(self, problem: Problem, found: Found) -> None:
         self.x, self.space, self.target = problem.x, problem.space, problem.target
-        self.objective, self.settings = problem.objective, problem.settings
+        self.objective, self.options = problem.objective, problem.options
         self.budget, self.random_state = problem.budget, problem.random_state
         self.like, self.found = problem.like, found
-        self.optimizer = _OPTIMIZERS[self.settings.optimizer]
+        self.optimizer = _OPTIMIZERS[self.options.optimizer]
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.as_tensor(array, device=self.like.device).to(self.like.dtype)
@@ -119,7 +88,7 @@ class Descent:
             self._tensor(self.target.aim()[rows]),
         )
         u = _clamp(self._tensor(starts), queries).requires_grad_(True)
-        optimizer = self.optimizer([u], lr=self.settings.learning_rate)
+        optimizer = self.optimizer([u], lr=self.options.learning_rate)
         before = torch.full((len(rows),), torch.inf, dtype=u.dtype, device=u.device)
         calm = torch.zeros(len(rows), dtype=torch.long, device=u.device)
         progress_at = np.zeros(len(rows), dtype=int)
@@ -130,16 +99,16 @@ class Descent:
             step += 1
             self.found.steps[rows] += 1
             self.found.calls[rows] += 1
-            calm = torch.where((loss - before).abs() <= self.settings.loss_diff_thres, calm + 1, 0)
+            calm = torch.where((loss - before).abs() <= self.options.loss_diff_thres, calm + 1, 0)
             before = loss
-            project = self.settings.project_iter
+            project = self.options.project_iter
             if project > 0 and step % project == 0:
                 with torch.no_grad():
                     u.copy_(self._tensor(self._project(u, rows)))
-            late = step >= self.settings.min_iter
-            settled = (calm >= self.settings.loss_converge_maxiter).cpu().numpy() & late
-            last = step >= self.settings.max_iter or self.budget.out_of_time()
-            due = last or step % self.settings.check_every == 0
+            late = step >= self.options.min_iter
+            settled = (calm >= self.options.loss_converge_maxiter).cpu().numpy() & late
+            last = step >= self.options.max_iter or self.budget.out_of_time()
+            due = last or step % _CHECK_EVERY == 0
             # A query is looked at when its turn has come, never because a neighbour stopped.
             who = np.flatnonzero(settled | ~allowed | due)
             if len(who) == 0:
@@ -173,7 +142,7 @@ class Descent:
         x = self.x[rows]
         lower, upper = self.space.bounds(x)
         values = u.detach().cpu().numpy().astype(np.float64)
-        if self.settings.tie_random:
+        if self.options.tie_random:
             values = values + 1e-9 * random_starts(
                 x, self.space, values.shape[1], self.random_state, 99
             )
@@ -205,13 +174,13 @@ class Descent:
         allowed: np.ndarray,
     ) -> np.ndarray:
         """Why each query stops now; "" where it goes on."""
-        complete = np.full(len(settled), self.settings.patience)
+        complete = np.full(len(settled), _PATIENCE)
         patience = np.where(whole, complete, 10 * complete)
         stop = np.full(len(settled), "", dtype=object)
         stop[late & (step - progress_at >= patience)] = "stalled"
         stop[settled & whole] = "converged"
         stop[~allowed] = "max_model_calls"
-        if step >= self.settings.max_iter:
+        if step >= self.options.max_iter:
             stop[stop == ""] = "max_iter"
         if self.budget.out_of_time():
             stop[stop == ""] = "max_seconds"
@@ -225,7 +194,7 @@ class Descent:
         state = {
             name: value[keep] if value.ndim else value for name, value in optimizer.state[u].items()
         }
-        smaller = self.optimizer([fewer], lr=self.settings.learning_rate)
+        smaller = self.optimizer([fewer], lr=self.options.learning_rate)
         smaller.state[fewer] = state
         return fewer, smaller
 

@@ -14,11 +14,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from dice_extended_plugin.descent import Descent, Problem, Settings
+from dice_extended_plugin.descent import RESTARTS, Descent, Problem
 from dice_extended_plugin.found import Budget, Found
 from dice_extended_plugin.starts import near_starts, random_starts
 
-__all__ = ["Budget", "Found", "Problem", "Settings", "optimise"]
+__all__ = ["Budget", "Found", "Problem", "optimise"]
 
 
 def optimise(
@@ -40,9 +40,9 @@ def optimise(
     -------
     Found
     """
-    if problem.settings.algorithm == "RandomInitCF":
+    if problem.options.algorithm == "RandomInitCF":
         return _independent(problem, max_rows, progress)
-    k = problem.settings.total_CFs
+    k = problem.total_CFs
     found = Found.nothing(len(problem.x), k, problem.x.shape[1])
     size = max(1, max_rows // (k * problem.objective.rows_per_counterfactual))
     for start in range(0, len(problem.x), size):
@@ -57,12 +57,12 @@ def optimise(
 
 def _search(problem: Problem, found: Found, rows: np.ndarray) -> None:
     """Descend from the starts asked for, then from random ones for queries that lack rows."""
-    descent, k = Descent(problem, found), problem.settings.total_CFs
-    if problem.settings.init_near_query_instance:
+    descent, k = Descent(problem, found), problem.total_CFs
+    if problem.options.init_near_query_instance:
         descent.run(rows, near_starts(problem.x[rows], k))
     else:
         descent.run(rows, _random(problem, rows, k, 0))
-    for again in range(problem.settings.restarts):
+    for again in range(RESTARTS):
         rows = rows[~found.valid[rows].all(axis=1)]
         rows = rows[problem.budget.affords(found.calls[rows], 2)]
         if len(rows) == 0 or problem.budget.out_of_time():
@@ -78,7 +78,7 @@ def _independent(
     problem: Problem, max_rows: int, progress: Callable[[int], object] | None
 ) -> Found:
     """RandomInitCF: k searches of one counterfactual each, in the same batch."""
-    k, (n, d) = problem.settings.total_CFs, problem.x.shape
+    k, (n, d) = problem.total_CFs, problem.x.shape
     owner = np.repeat(np.arange(n), k)
     many = replace(problem, x=problem.x[owner], target=problem.target[owner])
     starts = _random(problem, np.arange(n), k, 0).reshape(-1, 1, d)

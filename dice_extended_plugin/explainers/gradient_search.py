@@ -18,7 +18,7 @@ from dice_extended_plugin.assemble import Answer, explain_shortfall
 from dice_extended_plugin.dice_sorensen import noise_validity
 from dice_extended_plugin.differentiable import TorchScores
 from dice_extended_plugin.explainers.batched import Task
-from dice_extended_plugin.gradient import Budget, Found, Problem, Settings, optimise
+from dice_extended_plugin.gradient import Budget, Found, Problem, optimise
 from dice_extended_plugin.objective import Objective, Weights
 from dice_extended_plugin.options import GradientOptions
 from dice_extended_plugin.scoring import model_columns, robustness_columns
@@ -109,25 +109,13 @@ class GradientSearch:
             robustness,
             like,
         )
-        settings = Settings(
-            total_CFs=task.total_CFs,
-            algorithm=options.algorithm,
-            optimizer=options.optimizer,
-            learning_rate=options.learning_rate,
-            min_iter=options.min_iter,
-            max_iter=options.max_iter,
-            project_iter=options.project_iter,
-            loss_diff_thres=options.loss_diff_thres,
-            loss_converge_maxiter=options.loss_converge_maxiter,
-            init_near_query_instance=options.init_near_query_instance,
-            tie_random=options.tie_random,
-        )
         problem = Problem(
             x=task.x,
             space=task.space,
             target=self.target,
             objective=objective,
-            settings=settings,
+            total_CFs=task.total_CFs,
+            options=options,
             budget=Budget(options.max_seconds, options.max_model_calls),
             random_state=self.seed,
             like=like,
