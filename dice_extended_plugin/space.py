@@ -21,13 +21,11 @@ import pandas as pd
 from dice_extended_plugin.columns import factorize, write_levels, write_numbers
 from dice_extended_plugin.constraints import permit, restrict_vary
 from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.projection import SAME, bounds, contradictions, legal, project
 
-__all__ = ["FeatureSpace"]
+__all__ = ["SAME", "FeatureSpace"]
 
 logger = logging.getLogger(__name__)
-
-#: Two scaled values closer than this are the same value (float32 hosts resolve about 1e-7).
-SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,14 @@ class FeatureSpace:
         Levels a counterfactual may take, block after block.
     vary : ndarray of bool, shape (n_features,)
         Which features may change, continuous first.
+    step : ndarray of shape (n_continuous,)
+        Changed values are whole multiples of it, in the table's units.
+    direction : ndarray of int, shape (n_continuous,)
+        1 where a value may only rise, -1 where it may only fall, else 0.
+    forbidden : ndarray of bool, shape (n_columns - n_continuous,) twice
+        Level of the row to level of the column: transitions that must not happen.
+    order : tuple of (int, int)
+        Continuous features of which the first is never larger than the second.
     """
 
     names: tuple[str, ...]
@@ -75,6 +81,10 @@ class FeatureSpace:
     asked: np.ndarray
     permitted_levels: np.ndarray
     vary: np.ndarray
+    step: np.ndarray
+    direction: np.ndarray
+    forbidden: np.ndarray
+    order: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def build(
@@ -107,6 +117,7 @@ class FeatureSpace:
         is_whole = np.array([f in whole for f in ranges], dtype=bool)
         default = [0 if f in whole else 2 for f in ranges]
         digits = np.array([decimals.get(f, d) for f, d in zip(ranges, default, strict=True)], int)
+        n_levels = sum(len(levels[f]) for f in levels)
         constant = high <= low
         single = np.array([len(levels[f]) < 2 for f in levels], dtype=bool)
         fixed = np.concatenate([constant, single])
@@ -126,8 +137,11 @@ class FeatureSpace:
             permitted_low=low.copy(),
             permitted_high=high.copy(),
             asked=np.zeros(len(low), dtype=bool),
-            permitted_levels=np.ones(sum(len(levels[f]) for f in levels), dtype=bool),
+            permitted_levels=np.ones(n_levels, dtype=bool),
             vary=~fixed,
+            step=10.0 ** -digits.astype(float),
+            direction=np.zeros(len(low), dtype=int),
+            forbidden=np.zeros((n_levels, n_levels), dtype=bool),
         )
 
     # -- layout ---------------------------------------------------------------------------------
@@ -180,6 +194,21 @@ class FeatureSpace:
         """Permitted levels in the shape of :attr:`blocks`; False in the padding."""
         allowed = np.concatenate([np.ones(self.n_continuous, bool), self.permitted_levels])
         return np.where(self.blocks >= 0, allowed[self.blocks], False)
+
+    @cached_property
+    def coarse(self) -> np.ndarray:
+        """True where values move in larger steps than their decimals allow, (n_continuous,)."""
+        return self.step > 1.5 * 10.0**-self.precision
+
+    @cached_property
+    def per_unit(self) -> np.ndarray:
+        """Steps per unit of each continuous feature, (n_continuous,)."""
+        return np.where(self.coarse, 1.0 / self.step, 10.0**self.precision)
+
+    @cached_property
+    def ruled(self) -> bool:
+        """Whether there are rules besides ranges, levels and immutable features."""
+        return bool(self.order or self.forbidden.any() or self.direction.any() or self.coarse.any())
 
     # -- constraints ----------------------------------------------------------------------------
 
@@ -266,18 +295,7 @@ class FeatureSpace:
         -------
         lower, upper : ndarray of shape (n, d)
         """
-        low = (self.permitted_low - self.low) / self.scale
-        high = (self.permitted_high - self.low) / self.scale
-        kept = x[:, : self.n_continuous]
-        free = ~self.asked
-        lower, upper = np.zeros_like(x), np.empty_like(x)
-        lower[:, : self.n_continuous] = np.where(free, np.minimum(low, kept), low)
-        upper[:, : self.n_continuous] = np.where(free, np.maximum(high, kept), high)
-        upper[:, self.n_continuous :] = self.permitted_levels
-        frozen = ~self.vary[self.column_feature]
-        lower[:, frozen] = x[:, frozen]
-        upper[:, frozen] = x[:, frozen]
-        return lower, upper
+        return bounds(self, x)
 
     def project(
         self, u: np.ndarray, x: np.ndarray, lower: np.ndarray, upper: np.ndarray
@@ -296,39 +314,24 @@ class FeatureSpace:
         -------
         ndarray of shape (..., d), float64
         """
-        n = self.n_continuous
-        out = np.empty(np.broadcast_shapes(u.shape, x.shape))
-        if n:
-            out[..., :n] = self._project_numbers(
-                u[..., :n], x[..., :n], lower[..., :n], upper[..., :n]
-            )
-        if self.categorical:
-            out[..., n:] = self._project_levels(u, upper)
-        return out
+        return project(self, u, x, lower, upper)
 
-    def _project_numbers(
-        self, u: np.ndarray, x: np.ndarray, lower: np.ndarray, upper: np.ndarray
-    ) -> np.ndarray:
-        per_unit = 10.0**self.precision
-        raw = (self.low + u * self.scale) * per_unit
-        own = (self.low + x * self.scale) * per_unit
-        # SAME keeps a bound that is itself on the grid on the grid in spite of rounding.
-        slack = SAME * self.scale * per_unit + 1e-9
-        first = np.ceil((self.low + lower * self.scale) * per_unit - slack)
-        last = np.floor((self.low + upper * self.scale) * per_unit + slack)
-        step = np.clip(np.rint(raw), first, np.maximum(first, last))
-        rounded = (step / per_unit - self.low) / self.scale
-        stays = (step == np.rint(own)) & (x >= lower - SAME) & (x <= upper + SAME)
-        fixed = (upper - lower <= SAME) | (first > last)
-        return np.where(stays, x, np.where(fixed, np.clip(u, lower, upper), rounded))
+    def legal(self, u: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Tell which projected rows keep every bound and order; bool of shape (n,).
 
-    def _project_levels(self, u: np.ndarray, upper: np.ndarray) -> np.ndarray:
-        padding = self.blocks < 0
-        values = np.where(padding | (upper[..., self.blocks] <= 0), -np.inf, u[..., self.blocks])
-        choice = self.blocks[np.arange(len(self.blocks)), values.argmax(axis=-1)]
-        hot = np.zeros((*choice.shape[:-1], self.n_columns))
-        np.put_along_axis(hot, choice, 1.0, axis=-1)
-        return hot[..., self.n_continuous :]
+        Projected rows do, unless nothing does: a query that itself breaks an order, or for which
+        rules and ranges contradict each other.
+
+        Parameters
+        ----------
+        u, x : ndarray of shape (n, d)
+            Rows and the encoded query of each.
+        """
+        return legal(self, u, x)
+
+    def contradictions(self, x: np.ndarray) -> list[str]:
+        """Say for each query (n, d) why nothing is permitted; "" where something is."""
+        return contradictions(self, x) if self.ruled else [""] * len(x)
 
     def changed(self, u: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Return which features differ, bool of shape (..., m), continuous features first."""

@@ -115,7 +115,7 @@ class _Walk:
 
     def feature(self, j: int, deviation: float, algorithm: str) -> None:
         """Walk feature `j` of every row back."""
-        scale, unit = self.space.scale[j], 10.0 ** -self.space.precision[j]
+        scale, unit = self.space.scale[j], self.space.step[j]
         away = (self.x[:, j] - self.rows[:, j]) * scale
         small = (np.abs(away) > 1e-9 * scale) & (np.abs(away) <= deviation + 1e-9 * scale)
         moving = np.flatnonzero(small & self.space.vary[j])
@@ -158,6 +158,8 @@ class _Walk:
             row = moving[who[part]]
             rows = self._stepped(j, moving, length, who[part], step[part])
             fine = self.is_target(rows, self.query[row])
+            if self.space.order:  # a repaired pair may have undone the step
+                fine &= self.space.legal(rows, self.x[row])
             if self.guard is not None and self.floor is not None and fine.any():
                 stable = self.guard.stability(rows[fine], self.query[row][fine])
                 fine[fine] = stable >= self.floor[row][fine]
