@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from dice_ml.constants import ModelTypes
 
 from dice_extended_plugin.results import RobustCounterfactualExamples
 
@@ -26,22 +27,28 @@ class Answer:
         Before post-hoc sparsity.
     sparse : DataFrame of n rows or None
         After it.
-    label : ndarray of int, shape (n,)
-        The model's own label of each row of `dense` (and `sparse`: both are counterfactuals of
-        the same class).
+    dense_label, sparse_label : ndarray, shape (n,)
+        The model's own answer to each row: class index, or predicted value.
     scores : DataFrame of n rows
         Robustness columns.
-    query_label, desired_class : ndarray of int, shape (Q,)
+    query_label : ndarray, shape (Q,)
+        The model's own answer to each query.
+    desired_class : ndarray of int, shape (Q,), or None
+        None for a regression model.
+    desired_range : (float, float) or None
+        None for a classifier.
     status, reason : list of str, length Q
     """
 
     query: np.ndarray
     dense: pd.DataFrame
     sparse: pd.DataFrame | None
-    label: np.ndarray
+    dense_label: np.ndarray
+    sparse_label: np.ndarray
     scores: pd.DataFrame
     query_label: np.ndarray
-    desired_class: np.ndarray
+    desired_class: np.ndarray | None
+    desired_range: tuple[float, float] | None
     status: list[str]
     reason: list[str]
 
@@ -51,12 +58,14 @@ def assemble(
 ) -> list[RobustCounterfactualExamples]:
     """Cut the tables of a call into one dice-ml example object per query.
 
-    The outcome column holds the model's labels in every table.
+    The outcome column holds the model's own answers in every table.
     """
     outcome = data.outcome_name
     queries = frame.assign(**{outcome: answer.query_label})
-    dense = answer.dense.assign(**{outcome: answer.label})
-    sparse = None if answer.sparse is None else answer.sparse.assign(**{outcome: answer.label})
+    dense = answer.dense.assign(**{outcome: answer.dense_label})
+    sparse = (
+        None if answer.sparse is None else answer.sparse.assign(**{outcome: answer.sparse_label})
+    )
     first = np.searchsorted(answer.query, np.arange(len(frame) + 1))
     return [
         RobustCounterfactualExamples(
@@ -65,7 +74,7 @@ def assemble(
             test_instance_df=queries.iloc[i : i + 1].reset_index(drop=True),
             final_cfs_df_sparse=None if sparse is None else _cut(sparse, first, i),
             posthoc_sparsity_param=posthoc_sparsity_param,
-            desired_class=int(answer.desired_class[i]),
+            **_wanted(answer, i),
             status=answer.status[i],
             reason=answer.reason[i],
             robustness=_cut(answer.scores, first, i),
@@ -74,16 +83,31 @@ def assemble(
     ]
 
 
+def _wanted(answer: Answer, i: int) -> dict[str, Any]:
+    """Tell dice-ml's result object about the wanted outcome of query `i`."""
+    if answer.desired_class is not None:
+        return {"desired_class": int(answer.desired_class[i])}
+    return {"desired_range": list(answer.desired_range or ()), "model_type": ModelTypes.Regressor}
+
+
 def _cut(table: pd.DataFrame, first: np.ndarray, i: int) -> pd.DataFrame:
     return table.iloc[first[i] : first[i + 1]].reset_index(drop=True)
 
 
 def explain_shortfall(
-    found: int, wanted: int, target: int, stopped: str, limits: Mapping[str, Any]
+    found: int,
+    wanted: int,
+    outcome: str,
+    stopped: str,
+    limits: Mapping[str, Any],
+    contradiction: str = "",
 ) -> str:
     """Say in words why a query got fewer counterfactuals than asked for, and what to change."""
     if found >= wanted:
         return ""
+    start = f"{found} of {wanted} counterfactuals {outcome} found: "
+    if contradiction:
+        return f"{start}{contradiction}; relax one of them"
     how = {
         "max_seconds": f"max_seconds = {limits.get('max_seconds')} was spent",
         "max_model_calls": f"max_model_calls = {limits.get('max_model_calls')} was spent",
@@ -95,4 +119,4 @@ def explain_shortfall(
         if stopped in ("max_seconds", "max_model_calls", "")
         else "widen permitted_range or features_to_vary, or lower stopping_threshold towards 0.5"
     )
-    return f"{found} of {wanted} counterfactuals of class {target} found: {how}; {remedy}"
+    return f"{start}{how}; {remedy}"

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from dice_extended_plugin.found import Budget, Found
+from dice_extended_plugin.goals import goal_of
 from dice_extended_plugin.objective import Objective, Queries
 from dice_extended_plugin.options import GradientOptions
 from dice_extended_plugin.space import FeatureSpace
 from dice_extended_plugin.starts import random_starts
-from dice_extended_plugin.targets import ClassTarget
+from dice_extended_plugin.targets import Target
 
 __all__ = ["RESTARTS", "Descent", "Problem"]
 
@@ -39,7 +40,7 @@ class Problem:
         Encoded queries.
     space : FeatureSpace
         With the constraints of this call.
-    target : ClassTarget
+    target : Target
     objective : Objective
     total_CFs : int
         Counterfactuals per query, k.
@@ -55,7 +56,7 @@ class Problem:
 
     x: np.ndarray
     space: FeatureSpace
-    target: ClassTarget
+    target: Target
     objective: Objective
     total_CFs: int
     options: GradientOptions
@@ -84,8 +85,7 @@ class Descent:
             self._tensor(self.x[rows]),
             self._tensor(lower),
             self._tensor(upper),
-            torch.as_tensor(self.target.index[rows], device=self.like.device).long(),
-            self._tensor(self.target.aim()[rows]),
+            goal_of(self.target, rows, self.like),
         )
         u = _clamp(self._tensor(starts), queries).requires_grad_(True)
         optimizer = self.optimizer([u], lr=self.options.learning_rate)
@@ -161,6 +161,9 @@ class Descent:
         flat = scores.reshape(-1, scores.shape[-1]).cpu().numpy().astype(np.float64)
         query = np.repeat(rows, projected.shape[1])
         valid = self.target.met(flat, query).reshape(projected.shape[:2])
+        if self.space.ruled:
+            x = self.x[query]
+            valid &= self.space.legal(projected.reshape(len(query), -1), x).reshape(valid.shape)
         self.found.calls[rows] += 1
         return self.found.offer(rows, projected, valid, value), valid.all(1)
 

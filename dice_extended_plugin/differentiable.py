@@ -86,6 +86,8 @@ class TorchScores:
     device : str or torch.device, default "auto"
     dtype : torch.dtype or None
         Precision of the search; float64 by default (float32 on devices without it).
+    regression : bool, default False
+        The module returns one predicted number a row, (n,) or (n, 1), instead of probabilities.
 
     Attributes
     ----------
@@ -104,8 +106,9 @@ class TorchScores:
         n_columns: int,
         device: str | torch.device = "auto",
         dtype: torch.dtype | None = None,
+        regression: bool = False,
     ) -> None:
-        self.module, self.n_columns = module, n_columns
+        self.module, self.n_columns, self.regression = module, n_columns, regression
         self.device = pick_device(device)
         self.dtype = dtype or (torch.float32 if self.device.type == "mps" else torch.float64)
         self.calls = self.rows = 0
@@ -137,22 +140,23 @@ class TorchScores:
             yield self
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Return class probabilities of encoded rows, (n, d) -> (n, C) with C >= 2."""
+        """Return scores of encoded rows: probabilities (n, C >= 2), or predictions (n, 1)."""
         self.calls += 1
         self.rows += len(rows)
         out = self.searched(rows)
         if out.ndim == 1:
             out = out.unsqueeze(1)
-        return torch.cat([1.0 - out, out], 1) if out.shape[1] == 1 else out
+        two = out.shape[1] == 1 and not self.regression
+        return torch.cat([1.0 - out, out], 1) if two else out
 
     def numpy(self, rows: np.ndarray) -> np.ndarray:
-        """Return probabilities in the search's precision, NumPy in and out."""
+        """Return scores in the search's precision, NumPy in and out."""
         with torch.no_grad():
             tensor = torch.as_tensor(rows, device=self.device).to(self.dtype)
             return self(tensor).cpu().numpy().astype(np.float64)
 
     def native(self, rows: np.ndarray, max_rows: int = 65_536) -> np.ndarray:
-        """Return the probabilities the user's own module gives, in its own precision."""
+        """Return the scores the user's own module gives, in its own precision."""
         place = next(self.module.parameters(), None) if self._is_module else None
         device = place.device if place is not None else torch.device("cpu")
         dtype = place.dtype if place is not None else torch.float32
@@ -163,7 +167,8 @@ class TorchScores:
                 self.calls += 1
                 self.rows += len(part)
                 parts.append(self.module(part).float().cpu().numpy())
-        return two_columns(np.concatenate(parts))
+        scores = np.concatenate(parts)
+        return scores.reshape(len(scores), -1) if self.regression else two_columns(scores)
 
     def rows_within(self, n_bytes: float) -> int:
         """Rows of a model call whose tensors, forward and backward, fit into `n_bytes`, about."""
@@ -186,7 +191,7 @@ class TorchScores:
         return isinstance(self.module, nn.Module)
 
     def check(self, rows: np.ndarray) -> int:
-        """Ask the model once about real rows and return its number of classes.
+        """Ask the model once about real rows and return its number of classes (or 1 number).
 
         Parameters
         ----------
@@ -195,14 +200,15 @@ class TorchScores:
         """
         sample = torch.as_tensor(rows[:64], device=self.device).to(self.dtype)
         out = self._ask(sample.requires_grad_(True))
-        self._check_values(out)
+        self._check_values(out.detach())
         if not self._reaches(out, sample):
             raise InvalidInputError(
                 "the model has no gradient with respect to its input (it rounds, detaches, or "
                 "leaves torch); use a differentiable model, or method='random', 'genetic' or "
                 "'kdtree'"
             )
-        return 2 if out.ndim == 1 or out.shape[1] == 1 else int(out.shape[1])
+        single = out.ndim == 1 or out.shape[1] == 1
+        return (1 if self.regression else 2) if single else int(out.shape[1])
 
     @staticmethod
     def _reaches(out: Tensor, sample: Tensor) -> bool:
@@ -243,15 +249,19 @@ class TorchScores:
             )
         return out
 
-    @staticmethod
-    def _check_values(out: Tensor) -> None:
-        values = out.detach()
+    def _check_values(self, values: Tensor) -> None:
         if not torch.isfinite(values).all():
             raise InvalidInputError(
                 "the model returns NaN or infinite values for the queries; check its weights and "
                 "the transformation of its input"
             )
-        many = out.ndim == 2 and out.shape[1] > 1
+        many = values.ndim == 2 and values.shape[1] > 1
+        if self.regression:
+            if many:
+                raise InvalidInputError(
+                    f"a regression model must return one number a row, not {values.shape[1]}"
+                )
+            return
         if values.min() < -1e-6 or values.max() > 1 + 1e-6:
             raise InvalidInputError(
                 f"the model returns values from {values.min():.3g} to {values.max():.3g}, which "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -29,9 +29,17 @@ class Budget:
     max_model_calls: int | None = None
     started: float = field(default_factory=time.monotonic)
 
-    def out_of_time(self) -> bool:
-        """Tell whether the seconds are spent."""
-        return self.max_seconds is not None and time.monotonic() - self.started >= self.max_seconds
+    def out_of_time(self, ahead: float = 0.0) -> bool:
+        """Tell whether the seconds are spent, or would be after so many more."""
+        if self.max_seconds is None:
+            return False
+        return time.monotonic() - self.started + ahead >= self.max_seconds
+
+    def part(self, share: float) -> Budget:
+        """Return a budget that ends earlier, at a share of the seconds; started when this one."""
+        if self.max_seconds is None:
+            return self
+        return replace(self, max_seconds=share * self.max_seconds)
 
     def affords(self, calls: np.ndarray, more: int) -> np.ndarray:
         """Tell which queries, after so many calls, may take part in `more`."""

@@ -45,14 +45,20 @@ def optimise(
     k = problem.total_CFs
     found = Found.nothing(len(problem.x), k, problem.x.shape[1])
     size = max(1, max_rows // (k * problem.objective.rows_per_counterfactual))
-    for start in range(0, len(problem.x), size):
+    open_ = _open(problem)
+    for start in range(0, len(open_), size):
         if start and problem.budget.out_of_time():
             break
-        rows = np.arange(start, min(start + size, len(problem.x)))
+        rows = open_[start : start + size]
         _search(problem, found, rows)
         if progress is not None:
             progress(len(rows))
     return found
+
+
+def _open(problem: Problem) -> np.ndarray:
+    """Return the queries for which rules and ranges leave anything to search."""
+    return np.flatnonzero([not why for why in problem.space.contradictions(problem.x)])
 
 
 def _search(problem: Problem, found: Found, rows: np.ndarray) -> None:
@@ -84,8 +90,9 @@ def _independent(
     starts = _random(problem, np.arange(n), k, 0).reshape(-1, 1, d)
     found = Found.nothing(len(owner), 1, d)
     size = max(1, max_rows // problem.objective.rows_per_counterfactual // k) * k
-    for start in range(0, len(owner), size):
-        rows = np.arange(start, min(start + size, len(owner)))
+    open_ = _open(many)
+    for start in range(0, len(open_), size):
+        rows = open_[start : start + size]
         Descent(many, found).run(rows, starts[rows])
         if progress is not None:
             progress(len(rows) // k)

@@ -57,15 +57,15 @@ class ScoreBatch:
         For each counterfactual the query it explains, original feature values.
     counterfactuals : pandas.DataFrame
         The same columns in the same order.
-    desired_class : numpy.ndarray
-        Class index asked for, shape (n,).
+    desired_class : numpy.ndarray or None
+        Class index asked for, shape (n,); None for a regression model.
     predict : callable
         Feature table of m rows -> class scores of shape (m, classes).
     """
 
     queries: pd.DataFrame
     counterfactuals: pd.DataFrame
-    desired_class: np.ndarray
+    desired_class: np.ndarray | None
     predict: Callable[[pd.DataFrame], np.ndarray]
 
 

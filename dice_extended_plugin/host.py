@@ -25,7 +25,9 @@ __all__ = [
     "column_weights",
     "feature_space",
     "has_table",
+    "is_regression",
     "model_input",
+    "outcome_spread",
     "query_frame",
     "sparsity_deviation",
 ]
@@ -41,6 +43,11 @@ class DiceInputError(InvalidInputError, UserConfigValidationException):
 def has_table(data: Any) -> bool:
     """Tell PublicData (with the training table) from PrivateData (metadata only)."""
     return getattr(data, "data_df", None) is not None
+
+
+def is_regression(model: Any) -> bool:
+    """Tell whether a dice-ml model was declared with ``model_type="regressor"``."""
+    return getattr(model, "model_type", "classifier") == "regressor"
 
 
 def feature_space(data: Any) -> FeatureSpace:
@@ -70,6 +77,14 @@ def feature_space(data: Any) -> FeatureSpace:
     )
     _check_columns(space)
     return space.constrain("all", _given_range(data, space)) if has_table(data) else space
+
+
+def outcome_spread(data: Any) -> float:
+    """Return the standard deviation of the outcome in the training table; 1 where unknown or 0."""
+    if not has_table(data):
+        return 1.0
+    spread = float(pd.to_numeric(data.data_df[data.outcome_name], errors="coerce").std())
+    return spread if np.isfinite(spread) and spread > 0 else 1.0
 
 
 def _ends(pair: Iterable[Any]) -> tuple[float, float]:

@@ -14,15 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dice_extended_plugin.goals import Goal
 from dice_extended_plugin.soft_robustness import Robustness
 from dice_extended_plugin.space import FeatureSpace
-from dice_extended_plugin.terms import (
-    category_penalty,
-    diversity,
-    proximity,
-    target_probability,
-    y_loss,
-)
+from dice_extended_plugin.terms import category_penalty, diversity, proximity
 
 __all__ = ["Objective", "Queries", "Weights"]
 
@@ -45,17 +40,14 @@ class Queries:
     ----------
     x, lower, upper : Tensor of shape (Q, d)
         Encoded queries and their bounds.
-    target : Tensor of int64, shape (Q,)
-        Wanted class of each.
-    aim : Tensor of shape (Q,)
-        Log-odds the hinge loss asks for; dice-ml's is 1.
+    goal : Goal
+        Wanted outcome of each.
     """
 
     x: Tensor
     lower: Tensor
     upper: Tensor
-    target: Tensor
-    aim: Tensor
+    goal: Goal
 
     def __getitem__(self, keep: Tensor) -> Queries:
         return Queries(*(getattr(self, field.name)[keep] for field in fields(self)))
@@ -67,7 +59,7 @@ class Objective:
     Parameters
     ----------
     scores : callable
-        Differentiable ``(n, d) -> (n, C)`` class probabilities, C >= 2.
+        Differentiable ``(n, d) -> (n, C)``: class probabilities, C >= 2, or one prediction.
     space : FeatureSpace
     column_weights : ndarray of shape (d,)
         Weight of each encoded column in distances.
@@ -116,19 +108,17 @@ class Objective:
         terms : dict of Tensor of shape (Q,)
             ``y_loss``, ``proximity``, ``diversity``, ``category_penalty`` and, with a robustness
             term, ``robustness`` in [0, 1]; a term of weight 0 is left out.
-        probability : Tensor of shape (Q, k, C)
-            Class probabilities of `u` itself.
+        scores : Tensor of shape (Q, k, C)
+            The model's scores of `u` itself.
         """
         size = u.shape
         if self.robustness is None:
-            probability = self.scores(u.reshape(-1, size[-1])).view(*size[:2], 1, -1)
+            scores = self.scores(u.reshape(-1, size[-1])).view(*size[:2], 1, -1)
         else:
             disturbed, flipped = self.robustness.disturb(u, queries.x)
             rows = torch.cat([u.unsqueeze(2), disturbed], 2)
-            probability = self.scores(rows.reshape(-1, size[-1])).view(*rows.shape[:3], -1)
-        found = {
-            "y_loss": y_loss(probability[:, :, 0], queries.target, self.yloss_type, queries.aim)
-        }
+            scores = self.scores(rows.reshape(-1, size[-1])).view(*rows.shape[:3], -1)
+        found = {"y_loss": queries.goal.loss(scores[:, :, 0], self.yloss_type)}
         if self.weights.proximity:
             found["proximity"] = proximity(u, queries.x, self.column_weights)
         if self.weights.diversity:
@@ -136,9 +126,9 @@ class Objective:
         if self.weights.category and self.membership.shape[1]:
             found["category_penalty"] = category_penalty(u, self.membership)
         if self.robustness is not None:
-            gate = target_probability(probability[:, :, 1:], queries.target)
+            gate = queries.goal.gate(scores[:, :, 1:])
             found["robustness"] = self.robustness.value(u, disturbed, flipped, gate).mean(1)
-        return found, probability[:, :, 0]
+        return found, scores[:, :, 0]
 
     def loss(self, terms: dict[str, Tensor]) -> Tensor:
         """Weigh and sign the terms, once: (Q,) to be minimised."""

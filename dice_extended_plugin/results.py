@@ -50,6 +50,23 @@ class RobustCounterfactualExamples(CounterfactualExamples):
         self.status, self.reason = status, reason
         self.robustness = pd.DataFrame() if robustness is None else robustness
 
+    def print_list(self, li: list[list[Any]], show_only_changes: bool) -> None:
+        """Print rows; with `show_only_changes` cells equal to the query's are "-".
+
+        dice-ml's own raises TypeError on tables with text.
+        """
+        query = self.test_instance_df.iloc[0].tolist()
+        for row in li:
+            cells = zip(row, query, strict=True)
+            shown = ["-" if _same_cell(a, b) else a for a, b in cells] if show_only_changes else row
+            print(shown)  # what the host's method is for
+
+
+def _same_cell(a: Any, b: Any) -> bool:
+    if isinstance(a, str) or isinstance(b, str):
+        return str(a) == str(b)
+    return math.isclose(a, b, rel_tol=1e-4)
+
 
 class RobustCounterfactualExplanations(CounterfactualExplanations):
     """Counterfactuals of all queries of a call; a dice-ml ``CounterfactualExplanations``."""

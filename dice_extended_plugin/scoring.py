@@ -13,7 +13,7 @@ from dice_extended_plugin.dice_sorensen import literal_robustness, noise_validit
 from dice_extended_plugin.errors import InvalidInputError
 from dice_extended_plugin.noise import NoiseModel
 from dice_extended_plugin.space import FeatureSpace
-from dice_extended_plugin.targets import ClassTarget
+from dice_extended_plugin.targets import ClassTarget, Target
 
 __all__ = ["model_columns", "robustness_columns"]
 
@@ -41,7 +41,7 @@ def robustness_columns(
     noise: NoiseModel,
     random_state: int,
     scores: Callable[[np.ndarray], np.ndarray],
-    target: ClassTarget,
+    target: Target,
     n_draws: int,
 ) -> dict[str, np.ndarray]:
     """Measure how well rows hold, on noise the search has not seen.
@@ -53,24 +53,23 @@ def robustness_columns(
     query : ndarray of int, shape (n,)
         Query each row belongs to.
     scores : callable
-        ``(n, d) -> (n, C)`` class probabilities.
+        ``(n, d) -> (n, C)`` class probabilities, or predictions of a regression model.
     n_draws : int
         Held-out draws; 0 leaves noise validity out.
 
     Returns
     -------
     dict of ndarray of shape (n,)
-        ``probability``, ``rho_lit``, ``rho_open``, and with draws ``noise_validity``,
+        ``probability`` (of the wanted class; not for regression), ``rho_lit``, ``rho_open``, and
+        with draws ``noise_validity``,
         ``noise_validity_low``, ``noise_validity_high`` (95 % Wilson interval).
     """
-    wanted = target.index[query]
-    own = scores(u)[np.arange(len(u)), wanted] if len(u) else np.empty(0)
     literal = literal_robustness(u, space, noise)
-    columns = {
-        "probability": own,
-        "rho_lit": literal["rho_lit"],
-        "rho_open": literal["rho_open"],
-    }
+    columns = {"rho_lit": literal["rho_lit"], "rho_open": literal["rho_open"]}
+    if isinstance(target, ClassTarget):
+        # Rounded to what no batch's shape reaches: the last digits depend on matrix kernels.
+        own = np.round(target.gate(scores(u), query), 9) if len(u) else np.empty(0)
+        columns = {"probability": own} | columns
     if n_draws == 0:
         return columns
     bank = noise.held_out(space, n_draws, random_state)
@@ -90,7 +89,7 @@ def robustness_columns(
 def model_columns(
     queries: pd.DataFrame,
     counterfactuals: pd.DataFrame,
-    desired_class: np.ndarray,
+    desired_class: np.ndarray | None,
     predict: Callable[[pd.DataFrame], np.ndarray],
 ) -> dict[str, np.ndarray]:
     """Ask plugins for further columns (hook ``dice_extended_score``).
@@ -106,7 +105,12 @@ def model_columns(
         return columns
     for plugin in reversed(get_manager().hook.dice_extended_score.get_hookimpls()):
         # Each gets copies: what it writes into them reaches neither results nor other plugins.
-        batch = ScoreBatch(queries.copy(), counterfactuals.copy(), desired_class.copy(), predict)
+        batch = ScoreBatch(
+            queries.copy(),
+            counterfactuals.copy(),
+            None if desired_class is None else desired_class.copy(),
+            predict,
+        )
         try:
             answer = plugin.function(*[{"batch": batch}[name] for name in plugin.argnames])
             columns |= _read(answer, len(counterfactuals), {*counterfactuals, *_OURS, *columns})

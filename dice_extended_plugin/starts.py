@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
 from dice_extended_plugin.space import FeatureSpace
+from dice_extended_plugin.streams import query_streams
 
 __all__ = ["near_starts", "random_starts"]
 
@@ -24,8 +23,6 @@ def random_starts(
     """Uniform permitted points, (n, k, d), from a stream that only the query's values name."""
     lower, upper = space.bounds(x)
     draws = np.empty((len(x), k, x.shape[1]))
-    for i, row in enumerate(x + 0.0):  # + 0.0: -0.0 and 0.0 are one value
-        name = int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little")
-        seed = np.random.SeedSequence(random_state, spawn_key=(_STREAM, run, name))
-        draws[i] = np.random.default_rng(seed).uniform(size=draws.shape[1:])
+    for i, stream in enumerate(query_streams(x, random_state, _STREAM, run)):
+        draws[i] = stream.uniform(size=draws.shape[1:])
     return lower[:, None] + draws * (upper - lower)[:, None]

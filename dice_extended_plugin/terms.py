@@ -14,6 +14,7 @@ __all__ = [
     "diversity",
     "margin_logit",
     "proximity",
+    "range_loss",
     "target_probability",
     "y_loss",
 ]
@@ -72,6 +73,29 @@ def y_loss(
     if kind == "log_loss":
         return torch.nn.functional.softplus(-margin).mean(1)
     return torch.relu(torch.as_tensor(aim).view(-1, 1) - margin).mean(1)
+
+
+def range_loss(inside: Tensor, kind: str = "hinge_loss", aim: float = 1.0) -> Tensor:
+    """Distance of predictions from a wanted range, mean over counterfactuals.
+
+    Parameters
+    ----------
+    inside : Tensor of shape (Q, k)
+        Signed distance to the nearer end of the range, positive within, in units that count like
+        log-odds.
+    kind : {"hinge_loss", "l2_loss", "log_loss"}
+    aim : float, default 1.0
+        Distance within the range from which the hinge loss is 0; at most its middle.
+
+    Returns
+    -------
+    Tensor of shape (Q,)
+    """
+    if kind == "l2_loss":
+        return torch.sigmoid(-inside).square().mean(1)
+    if kind == "log_loss":
+        return torch.nn.functional.softplus(-inside).mean(1)
+    return torch.relu(aim - inside).mean(1)
 
 
 def proximity(u: Tensor, x: Tensor, weights: Tensor) -> Tensor:

@@ -349,8 +349,8 @@ def test_a_failed_upgrade_leaves_the_object_as_it_was(stock, keywords):
 
 def test_a_failed_upgrade_of_a_model_we_refuse(stock):
     theirs = stock()
-    theirs.model.model_type = "regressor"
-    with pytest.raises(DiceInputError, match="regression"):
+    theirs.model.transformer.func = len
+    with pytest.raises(DiceInputError, match="cannot be differentiated"):
         upgrade(theirs)
     assert type(theirs) is DicePyTorch
 

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 from dice_extended_plugin import host  # noqa: E402
 from dice_extended_plugin.dice_sorensen import codes, coefficient  # noqa: E402
 from dice_extended_plugin.noise import NoiseModel  # noqa: E402
+from dice_extended_plugin.goals import ClassGoal  # noqa: E402
 from dice_extended_plugin.objective import Objective, Queries, Weights  # noqa: E402
 from dice_extended_plugin.soft_robustness import Robustness  # noqa: E402
 from dice_extended_plugin.space import FeatureSpace  # noqa: E402
@@ -30,7 +31,7 @@ def draw(space, q=3, k=4, seed=0):
     x = torch.rand(q, space.n_columns, generator=generator, dtype=torch.float64)
     x = torch.as_tensor(space.project(x.numpy(), x.numpy(), np.zeros_like(x), np.ones_like(x)))
     target = torch.randint(0, 2, (q,), generator=generator)
-    return u, Queries(x, torch.zeros_like(x), torch.ones_like(x), target, torch.ones(q))
+    return u, Queries(x, torch.zeros_like(x), torch.ones_like(x), ClassGoal(target, torch.ones(q)))
 
 
 @pytest.fixture
@@ -65,13 +66,13 @@ def test_every_term_is_dice_mls(host_terms, space, data, fit, n_outputs, yloss, 
     owner = space.column_feature - space.n_continuous
     membership = torch.as_tensor(owner[:, None] == np.arange(3)).double()
     ours = {
-        "yloss": y_loss(scores, queries.target, yloss),
+        "yloss": y_loss(scores, queries.goal.index, yloss),
         "proximity": proximity(u, queries.x, weights),
         "diversity": diversity(u, weights, kind),
         "regularization": category_penalty(u, membership),
     }
     for i in range(len(u)):
-        stock = host_terms(u[i], queries.x[i], int(queries.target[i]), yloss, kind, n_outputs)
+        stock = host_terms(u[i], queries.x[i], int(queries.goal.index[i]), yloss, kind, n_outputs)
         for name, value in ours.items():
             theirs = getattr(stock, f"compute_{name}" + ("" if name == "yloss" else "_loss"))()
             assert float(value[i]) == pytest.approx(theirs.item(), abs=1e-4), name
@@ -101,7 +102,7 @@ def test_the_weighted_sum_is_dice_mls(host_terms, space, data, fit):
         module.float()
     for i in range(len(u)):
         stock = host_terms(
-            u[i], queries.x[i], int(queries.target[i]), "hinge_loss", "dpp_style:inverse_dist"
+            u[i], queries.x[i], int(queries.goal.index[i]), "hinge_loss", "dpp_style:inverse_dist"
         )
         assert float(loss[i]) == pytest.approx(stock.compute_loss().item(), abs=1e-4)
 
@@ -305,7 +306,8 @@ def test_noise_validity_of_a_linear_model_has_its_closed_form():
         return torch.stack([1 - p, p], 1)
 
     u = torch.tensor([[[0.5, 0.24], [0.6, 0.28], [0.45, 0.22]]], dtype=torch.float64)
-    queries = Queries(u[:, 0], u[:, 0], u[:, 0], torch.ones(1, dtype=torch.long), torch.ones(1))
+    goal = ClassGoal(torch.ones(1, dtype=torch.long), torch.ones(1))
+    queries = Queries(u[:, 0], u[:, 0], u[:, 0], goal)
     value = evaluate(term, scores, u, queries)[0].numpy()
     margin = (u[0] @ weight).numpy()
     expected = norm.cdf(margin / (0.02 * np.linalg.norm(weight)))

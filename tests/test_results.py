@@ -159,10 +159,15 @@ def test_status_and_reason(three):
 )
 def test_a_shortfall_is_explained(stopped, words):
     limits = {"max_seconds": 3, "max_model_calls": 7, "max_iter": 9}
-    text = explain_shortfall(1, 4, 0, stopped, limits)
+    text = explain_shortfall(1, 4, "of class 0", stopped, limits)
     assert text.startswith("1 of 4 counterfactuals of class 0 found")
     assert all(word in text for word in words), text
-    assert explain_shortfall(4, 4, 0, stopped, limits) == ""
+    assert explain_shortfall(4, 4, "of class 0", stopped, limits) == ""
+
+
+def test_a_contradiction_is_the_reason_whatever_stopped_the_search():
+    text = explain_shortfall(0, 4, "of class 0", "stalled", {}, "no value is left for 'age'")
+    assert text.startswith("0 of 4 counterfactuals of class 0 found: no value is left for 'age'")
 
 
 def test_assemble_cuts_the_tables_by_query():
@@ -171,10 +176,12 @@ def test_assemble_cuts_the_tables_by_query():
         query=np.array([0, 0, 2]),
         dense=pd.DataFrame({"a": [10, 11, 12]}),
         sparse=pd.DataFrame({"a": [5, 6, 7]}),
-        label=np.array([1, 1, 0]),
+        dense_label=np.array([1, 1, 0]),
+        sparse_label=np.array([1, 1, 0]),
         scores=pd.DataFrame({"rho_lit": [0.1, 0.2, 0.3]}),
         query_label=np.array([0, 1, 1]),
         desired_class=np.array([1, 0, 0]),
+        desired_range=None,
         status=["ok", "none", "partial"],
         reason=["", "x", "y"],
     )
@@ -364,3 +371,15 @@ def test_visualisation_of_a_partial_result(three, capsys):
     text = capsys.readouterr().out
     assert text.count("Query instance") == 3
     assert text.count("No counterfactuals found") == 1
+
+
+def test_only_changes_are_shown_on_tables_with_text(capsys):
+    """dice-ml's own method divides the text by 10,000."""
+    made = RobustCounterfactualExamples(
+        data_interface=DummyDataInterface("y"),
+        test_instance_df=pd.DataFrame({"a": ["x"], "b": [2.0], "y": [0]}),
+        final_cfs_df=pd.DataFrame({"a": ["z", "x"], "b": [2.0, 2.5], "y": [1, 1]}),
+        posthoc_sparsity_param=None,
+    )
+    made.visualize_as_list(show_only_changes=True)
+    assert capsys.readouterr().out.splitlines()[-2:] == ["['z', '-', 1]", "['-', 2.5, 1]"]

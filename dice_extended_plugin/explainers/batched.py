@@ -8,6 +8,7 @@ so nothing leaks from one call into the next.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,8 +27,9 @@ from dice_extended_plugin.results import (
     RobustCounterfactualExamples,
     RobustCounterfactualExplanations,
 )
+from dice_extended_plugin.rules import Rules, obey
 from dice_extended_plugin.space import FeatureSpace
-from dice_extended_plugin.targets import ClassTarget
+from dice_extended_plugin.targets import ClassTarget, RangeTarget, Target
 
 __all__ = ["BatchedExplainer", "Task"]
 
@@ -48,6 +50,11 @@ class Task:
         With the constraints of this call.
     total_CFs : int
     desired_class : int or "opposite"
+        For a classifier.
+    desired_range : (float, float) or None
+        For a regression model, and None for a classifier.
+    outcome_spread : float
+        Standard deviation of the outcome in the training table; for a regression model.
     stopping_threshold : float
     posthoc_sparsity_param : float or None
     posthoc_sparsity_algorithm : {"linear", "binary"}
@@ -61,14 +68,23 @@ class Task:
     space: FeatureSpace
     total_CFs: int
     desired_class: Any
+    desired_range: tuple[float, float] | None
+    outcome_spread: float
     stopping_threshold: float
     posthoc_sparsity_param: float | None
     posthoc_sparsity_algorithm: str
     verbose: bool
     keywords: Mapping[str, Any] = field(default_factory=dict)
 
-    def targets(self, labels: np.ndarray, n_classes: int) -> ClassTarget:
-        """Wanted class of each query, given the model's labels for the queries."""
+    @property
+    def regression(self) -> bool:
+        """Whether the model predicts a number."""
+        return self.desired_range is not None
+
+    def targets(self, labels: np.ndarray, n_classes: int) -> Target:
+        """Wanted outcome of each query, given the model's labels for the queries."""
+        if self.desired_range is not None:
+            return RangeTarget(*self.desired_range, self.outcome_spread)
         if isinstance(self.desired_class, str):
             if n_classes > 2:
                 raise InvalidInputError(
@@ -106,6 +122,7 @@ class BatchedExplainer(ExplainerBase):
 
     space: FeatureSpace
     data_interface: Any
+    model: Any
 
     def _search(self, task: Task) -> Answer:
         raise NotImplementedError("an explainer says how it searches")
@@ -122,6 +139,7 @@ class BatchedExplainer(ExplainerBase):
         posthoc_sparsity_param: float | None = 0.1,
         posthoc_sparsity_algorithm: str = "linear",
         verbose: bool = False,
+        rules: Rules | None = None,
         **kwargs: Any,
     ) -> RobustCounterfactualExplanations:
         """Explain all queries in one batched search.
@@ -134,8 +152,8 @@ class BatchedExplainer(ExplainerBase):
             Counterfactuals per query.
         desired_class : int or "opposite"
             Index of the wanted class; "opposite" for two classes.
-        desired_range : None
-            For regression models, which this explainer does not take.
+        desired_range : [low, high]
+            Wanted range of the prediction of a regression model; None for a classifier.
         permitted_range : mapping, optional
             ``[low, high]`` of a continuous feature, permitted levels of a categorical one. For
             this call only.
@@ -149,6 +167,8 @@ class BatchedExplainer(ExplainerBase):
         posthoc_sparsity_algorithm : {"linear", "binary"}
         verbose : bool
             Show a progress bar; silent otherwise.
+        rules : Rules, optional
+            Further rules for this call: monotone features, orders, forbidden transitions, steps.
         **kwargs
             See :class:`dice_extended_plugin.options.GradientOptions`.
 
@@ -174,6 +194,7 @@ class BatchedExplainer(ExplainerBase):
                 posthoc_sparsity_param,
                 posthoc_sparsity_algorithm,
                 verbose,
+                rules,
                 kwargs,
             )
             answer = self._search(task)
@@ -203,11 +224,10 @@ class BatchedExplainer(ExplainerBase):
         posthoc_sparsity_param: float | None,
         posthoc_sparsity_algorithm: str,
         verbose: bool,
+        rules: Rules | None,
         keywords: Mapping[str, Any],
     ) -> Task:
         check_integer("total_CFs", total_CFs, least=1)
-        if desired_range is not None:
-            raise InvalidInputError("desired_range is for regression models; leave it None here")
         check_number("stopping_threshold", stopping_threshold, least=0.0)
         if stopping_threshold > 1:
             raise InvalidInputError(
@@ -225,13 +245,14 @@ class BatchedExplainer(ExplainerBase):
                 f"posthoc_sparsity_algorithm must be 'linear' or 'binary', not "
                 f"{posthoc_sparsity_algorithm!r}"
             )
-        wanted = _class_index(desired_class)
+        regression = host.is_regression(self.model)
+        wanted = desired_class if regression else _class_index(desired_class)
         if permitted_range is not None and not isinstance(permitted_range, Mapping):
             raise InvalidInputError(
                 f"permitted_range must be a dictionary from feature to range, not "
                 f"{permitted_range!r}"
             )
-        space = self.space.constrain(features_to_vary, permitted_range)
+        space = obey(self.space.constrain(features_to_vary, permitted_range), rules)
         frame = host.query_frame(query_instances, space)
         return Task(
             frame=frame,
@@ -239,12 +260,36 @@ class BatchedExplainer(ExplainerBase):
             space=space,
             total_CFs=int(total_CFs),
             desired_class=wanted,
+            desired_range=_range(desired_range, regression),
+            outcome_spread=host.outcome_spread(self.data_interface) if regression else 1.0,
             stopping_threshold=float(stopping_threshold),
             posthoc_sparsity_param=posthoc_sparsity_param,
             posthoc_sparsity_algorithm=posthoc_sparsity_algorithm,
             verbose=bool(verbose),
             keywords=dict(keywords),
         )
+
+
+def _range(desired_range: Any, regression: bool) -> tuple[float, float] | None:
+    """Check dice-ml's ``desired_range`` against the kind of model."""
+    if not regression:
+        if desired_range is not None:
+            raise InvalidInputError(
+                "desired_range is for regression models (dice_ml.Model(..., "
+                "model_type='regressor')); leave it None for a classifier"
+            )
+        return None
+    if desired_range is None:
+        raise InvalidInputError("a regression model needs desired_range=[low, high]")
+    try:
+        low, high = (float(value) for value in desired_range)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"desired_range must be two numbers [low, high], not {desired_range!r}"
+        ) from None
+    if math.isnan(low) or math.isnan(high) or low > high or low == math.inf or high == -math.inf:
+        raise InvalidInputError(f"desired_range must be ascending, not {desired_range!r}")
+    return low, high
 
 
 def _class_index(desired_class: Any) -> int | str:

@@ -1,6 +1,6 @@
 """One call of a gradient explainer, whatever the model's framework.
 
-checked task -> objective -> descent -> post-hoc sparsity -> decoded rows that the model confirms.
+checked task -> objective -> descent -> :class:`Finish`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ import torch
 from tqdm.auto import tqdm
 
 from dice_extended_plugin import host
-from dice_extended_plugin.assemble import Answer, explain_shortfall
-from dice_extended_plugin.dice_sorensen import noise_validity
+from dice_extended_plugin.assemble import Answer
 from dice_extended_plugin.differentiable import TorchScores
 from dice_extended_plugin.explainers.batched import Task
-from dice_extended_plugin.gradient import Budget, Found, Problem, optimise
+from dice_extended_plugin.explainers.finish import Finish
+from dice_extended_plugin.found import Budget, Found
+from dice_extended_plugin.gradient import Problem, optimise
 from dice_extended_plugin.objective import Objective, Weights
 from dice_extended_plugin.options import GradientOptions
-from dice_extended_plugin.scoring import model_columns, robustness_columns
 from dice_extended_plugin.soft_robustness import Robustness
-from dice_extended_plugin.sparsity import Guard, enhance_sparsity
-from dice_extended_plugin.targets import ClassTarget
 
 __all__ = ["GradientSearch"]
+
+#: Share of a call's seconds that the descent may take; the rest is for what comes after it.
+_SEARCH_SHARE = 0.85
 
 
 class GradientSearch:
@@ -64,27 +65,39 @@ class GradientSearch:
     ) -> None:
         options.noise.check_names(task.space)
         self.task, self.options, self.scores, self.native = task, options, scores, native
-        self.report_draws = report_draws
+        self.data, self.report_draws = data, report_draws
         self.seed = (
             int(np.random.SeedSequence().generate_state(1)[0])
             if options.random_state is None
             else options.random_state
         )
         self.weights = host.column_weights(data, task.space, options.feature_weights)
-        self.deviation = (
-            host.sparsity_deviation(data, task.space, task.posthoc_sparsity_param)
-            if task.posthoc_sparsity_param
-            else None
-        )
         n_classes = scores.check(task.x)
-        self.labels = native(task.frame).argmax(axis=1)
-        self.target: ClassTarget = task.targets(self.labels, n_classes)
+        own = native(task.frame)
+        self.target = task.targets(own.argmax(axis=1), n_classes)
+        self.query_scores = own
+        self.budget = Budget(options.max_seconds, options.max_model_calls)
         self.max_rows = scores.rows_within(max_memory * 2**30)
 
     def run(self) -> Answer:
         """Search, take small changes back, and keep what the model confirms."""
-        found = self._optimise()
-        return self._answer(found, self._sparsify(found))
+        options = self.options
+        return Finish(
+            task=self.task,
+            target=self.target,
+            data=self.data,
+            scores=lambda rows, query: self.scores.numpy(rows),
+            native=self.native,
+            query_scores=self.query_scores,
+            noise=options.noise,
+            robust=options.robust,
+            seed=self.seed,
+            report_draws=self.report_draws,
+            limit_steps=options.limit_steps_ls,
+            limits=vars(options),
+            budget=self.budget,
+            max_rows=self.max_rows,
+        ).answer(self._optimise())
 
     def _optimise(self) -> Found:
         task, options = self.task, self.options
@@ -116,92 +129,9 @@ class GradientSearch:
             objective=objective,
             total_CFs=task.total_CFs,
             options=options,
-            budget=Budget(options.max_seconds, options.max_model_calls),
+            budget=self.budget.part(_SEARCH_SHARE),
             random_state=self.seed,
             like=like,
         )
         with tqdm(total=len(task.x), disable=not task.verbose, desc="queries") as bar:
             return optimise(problem, self.max_rows, bar.update)
-
-    def _is_target(self, rows: np.ndarray, query: np.ndarray) -> np.ndarray:
-        return self.target.met(self.scores.numpy(rows), query)
-
-    def _sparsify(self, found: Found) -> np.ndarray | None:
-        """Take small changes back; None where the call or the data rules it out."""
-        if self.deviation is None:
-            return None
-        return enhance_sparsity(
-            found.u,
-            self.task.x,
-            found.valid,
-            self.task.space,
-            self.deviation,
-            self._is_target,
-            self.task.posthoc_sparsity_algorithm,
-            self._guard() if self.options.robust else None,
-            self.options.limit_steps_ls,
-            self.max_rows,
-        )
-
-    def _guard(self) -> Guard:
-        """Measure noise validity on the search's own bank."""
-        noise, space, x = self.options.noise, self.task.space, self.task.x
-        bank = noise.bank(space, self.seed)
-
-        def stability(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
-            def is_target(disturbed: np.ndarray, index: np.ndarray) -> np.ndarray:
-                return self._is_target(disturbed, query[index])
-
-            return noise_validity(rows, x[query], space, noise, bank, is_target, self.max_rows)
-
-        return Guard(stability)
-
-    def _answer(self, found: Found, sparse: np.ndarray | None) -> Answer:
-        """Decode, ask the model afresh about the decoded rows, and keep what holds."""
-        task, target = self.task, self.target
-        query, _ = np.nonzero(found.valid)
-        x, queries = task.x[query], task.frame.iloc[query].reset_index(drop=True)
-        dense = found.u[found.valid]
-        last = dense if sparse is None else sparse[found.valid]
-        if len(query):
-            good, kept = (
-                target.met(self.native(task.space.decode(rows, x, queries)), query)
-                for rows in (dense, last)
-            )
-            last = np.where(kept[:, None], last, dense)  # a last-digit tie: the row before it
-            query, x, queries = query[good], x[good], queries[good].reset_index(drop=True)
-            dense, last = dense[good], last[good]
-        dense_table = task.space.decode(dense, x, queries)
-        sparse_table = None if sparse is None else task.space.decode(last, x, queries)
-        final = dense_table if sparse_table is None else sparse_table
-        count = np.bincount(query, minlength=len(task.x))
-        columns = robustness_columns(
-            last,
-            x,
-            query,
-            task.space,
-            self.options.noise,
-            self.seed,
-            self.scores.numpy,
-            target,
-            self.report_draws,
-        )
-        columns |= model_columns(queries, final, target.index[query], self.native)
-        return Answer(
-            query=query,
-            dense=dense_table,
-            sparse=sparse_table,
-            label=target.index[query],
-            scores=pd.DataFrame(columns),
-            query_label=self.labels,
-            desired_class=target.index,
-            status=[_status(n, task.total_CFs) for n in count],
-            reason=[
-                explain_shortfall(int(n), task.total_CFs, int(wanted), stopped, vars(self.options))
-                for n, wanted, stopped in zip(count, target.index, found.stopped, strict=True)
-            ],
-        )
-
-
-def _status(count: int, wanted: int) -> str:
-    return "ok" if count >= wanted else "partial" if count else "none"

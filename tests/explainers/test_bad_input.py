@@ -349,12 +349,6 @@ def test_a_model_that_breaks_during_the_search_gives_no_rows_but_a_reason(data, 
 
 MODEL_OBJECTS = {
     "sklearn": (lambda fit: dice_ml.Model(model=object(), backend="sklearn"), ["'sklearn'", "PYT"]),
-    "regressor": (
-        lambda fit: dice_ml.Model(
-            model=fit(1), backend="PYT", func="ohe-min-max", model_type="regressor"
-        ),
-        ["regression"],
-    ),
     "not a module": (
         lambda fit: dice_ml.Model(model=object(), backend="PYT", func="ohe-min-max"),
         ["object", "torch.nn.Module"],
