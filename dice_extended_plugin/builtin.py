@@ -24,3 +24,13 @@ def dice_extended_register(registry: Registry) -> None:
             summary="Robust counterfactuals by batched gradient descent, for PyTorch models",
         )
     )
+    registry.add(
+        Component(
+            "dice_method",
+            "gradient",
+            "dice_extended_plugin.explainers.tensorflow2:DiceExtendedTensorFlow2",
+            extra="tensorflow",
+            backends=("TF2",),
+            summary="Robust counterfactuals by batched gradient descent, for Keras models",
+        )
+    )

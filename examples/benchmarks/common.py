@@ -56,8 +56,11 @@ class Setting:
         )
 
 
-def prepare(name: str, hidden: int = 20, seed: int = 0) -> Setting:
-    """Load a data set and train the paper's network on 80 % of it."""
+def prepare(name: str, hidden: int = 20, seed: int = 0, backend: str = "torch") -> Setting:
+    """Load a data set and train the paper's network on 80 % of it.
+
+    With backend "tensorflow" the same network, weight for weight, is a Keras model.
+    """
     data = load_dataset(name)
     train, test = data.split(test_size=0.2, random_state=seed)
     host_data = data.to_dice(train)
@@ -69,13 +72,31 @@ def prepare(name: str, hidden: int = 20, seed: int = 0) -> Setting:
     scores = TorchScores(network, space.n_columns, "cpu").native
     rows = test[data.features].reset_index(drop=True)
     right = scores(space.encode(rows)).argmax(axis=1) == test[data.outcome].to_numpy()
-    model = dice_ml.Model(model=network, backend="PYT", func="ohe-min-max")
+    if backend == "tensorflow":
+        model = dice_ml.Model(model=as_keras(network), backend="TF2", func="ohe-min-max")
+    else:
+        model = dice_ml.Model(model=network, backend="PYT", func="ohe-min-max")
     return Setting(name, host_data, model, network, space, rows, scores, float(right.mean()))
+
+
+def as_keras(network: torch.nn.Sequential) -> Any:
+    """Return the Keras twin of a torch network of linear layers, ReLU and a sigmoid output."""
+    import keras
+
+    linear = [part for part in network if isinstance(part, torch.nn.Linear)]
+    model = keras.Sequential([keras.Input((linear[0].in_features,))])
+    for part in linear:
+        kind = "sigmoid" if part is linear[-1] else "relu"
+        model.add(keras.layers.Dense(part.out_features, activation=kind))
+    weights = [(part.weight.detach().numpy().T, part.bias.detach().numpy()) for part in linear]
+    model.set_weights([array for pair in weights for array in pair])
+    return model
 
 
 def machine() -> dict[str, Any]:
     """Return what the figures depend on besides the code."""
-    packages = ("dice-ml", "torch", "numpy", "pandas")
+    packages = ["dice-ml", "torch", "numpy", "pandas"]
+    packages += ["tensorflow"] if "tensorflow" in sys.modules else []
     return {
         "python": platform.python_version(),
         "cores": os.cpu_count(),

@@ -1,6 +1,7 @@
 """Stock dice-ml and ours on the same network, queries and settings, in one process.
 
     python examples/benchmarks/gradient_speed.py --data adult --queries 50 --k 10
+    python examples/benchmarks/gradient_speed.py --backend tensorflow --queries 20 --stock-queries 3
 
 Stock dice-ml takes some ten seconds a query, so it explains the first `--stock-queries` only;
 quality is compared on those. Ours runs them one at a time (`single`) and all queries at once
@@ -18,7 +19,7 @@ import common
 import dice_ml
 import numpy as np
 
-from dice_extended_plugin import DiceExtendedPyTorch
+from dice_extended_plugin import Dice
 
 
 def timed(call: Any) -> tuple[Any, float, float]:
@@ -46,8 +47,13 @@ def stock_side(setting: common.Setting, queries: Any, k: int) -> dict[str, Any]:
 
 def our_side(setting: common.Setting, queries: Any, k: int, robustness: Any) -> dict[str, Any]:
     """Explain the queries with ours, in one call."""
-    explainer = DiceExtendedPyTorch(
-        setting.data, setting.model, robustness=robustness, report_draws=0, device="cpu"
+    explainer = Dice(
+        setting.data,
+        setting.model,
+        method="gradient",
+        robustness=robustness,
+        report_draws=0,
+        device="cpu",
     )
     found, wall, cpu = timed(lambda: explainer.generate_counterfactuals(queries, total_CFs=k))
     tables = [example.final_cfs_df_sparse for example in found.cf_examples_list]
@@ -58,11 +64,12 @@ def main() -> None:
     """Run both sides and print the comparison."""
     parser = common.parser(__doc__.splitlines()[0])
     parser.add_argument("--data", default="adult", choices=["adult", "compas", "german"])
+    parser.add_argument("--backend", default="torch", choices=["torch", "tensorflow"])
     parser.add_argument("--queries", type=int, default=50)
     parser.add_argument("--stock-queries", type=int, default=10)
     parser.add_argument("--k", type=int, default=10)
     arguments = parser.parse_args()
-    setting = common.prepare(arguments.data)
+    setting = common.prepare(arguments.data, backend=arguments.backend)
     k, few = arguments.k, min(arguments.stock_queries, arguments.queries)
     queries = setting.queries(arguments.queries)
     our_side(setting, queries[:2], k, None)  # warm up
@@ -70,6 +77,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "benchmark": "gradient_speed",
         "data": arguments.data,
+        "backend": arguments.backend,
         "accuracy": round(setting.accuracy, 3),
         "k": k,
         "stock": {
