@@ -19,6 +19,8 @@ STAMP_NUMPY2 := $(VENV_NUMPY2)/.installed-$(EXTRAS_NUMPY2)
 
 DEMO_OUT ?= demo_output
 PYTEST_ARGS ?=
+# Each worker is one process on one thread; more than four mostly wait for memory.
+WORKERS := -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -46,13 +48,13 @@ demo: $(STAMP) ## Explain a bundled data set with and without robustness; writes
 	$(VENV)/bin/dice-extended demo --out $(DEMO_OUT)
 
 test: $(STAMP) ## Run the tests, all but the slow ones
-	$(VENV)/bin/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest $(WORKERS) -m "not slow" $(PYTEST_ARGS)
 
 test-all: $(STAMP) ## Run every test, the slow ones too
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
 test-numpy2: $(STAMP_NUMPY2) ## Run the tests in a second environment: newest NumPy and pandas
-	$(VENV_NUMPY2)/bin/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(VENV_NUMPY2)/bin/python -m pytest $(WORKERS) -m "not slow" $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style and format (ruff)
 	$(VENV)/bin/ruff check .
