@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -38,13 +39,28 @@ class KerasModule:
 
     def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
         self.model, self.dtype = model, dtype
-        self.forward: Callable[[Any], Any] = tf.function(
-            lambda rows: model(rows, training=False), reduce_retracing=True
-        )
+        self.forward = _traced(model)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Return the model's answers to rows (n, d), with a gradient where rows need one."""
         return _Call.apply(rows, self)
+
+
+#: What belongs to a model and outlives a search: its traced function and its double-precision
+#: copy. Tracing takes longer than many a search.
+_kept: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictionary()
+
+
+def _traced(model: Any) -> Callable[[Any], Any]:
+    """Return the model's forward pass as a TensorFlow function, traced once."""
+    kept = _kept.setdefault(model, {})
+    if "forward" not in kept:
+        own = weakref.ref(model)  # what is kept must not keep the model
+        kept["forward"] = tf.function(
+            lambda rows: own()(rows, training=False), reduce_retracing=True
+        )
+    forward: Callable[[Any], Any] = kept["forward"]
+    return forward
 
 
 class _Call(torch.autograd.Function):
@@ -140,9 +156,14 @@ def double(model: Any, n_columns: int) -> Any | None:
 
     if not isinstance(model, (keras.Sequential, keras.models.Model)):
         return None
+    kept = _kept.setdefault(model, {})
     try:
-        own = {type(layer).__name__: type(layer) for layer in model.layers}
-        twin = type(model).from_config(_in_double(model.get_config()), custom_objects=own)
+        if "twin" not in kept:
+            own = {type(layer).__name__: type(layer) for layer in model.layers}
+            kept["twin"] = type(model).from_config(
+                _in_double(model.get_config()), custom_objects=own
+            )
+        twin = kept["twin"]
         if not twin.built:
             twin.build((None, n_columns))
         twin.set_weights([weight.astype(np.float64) for weight in model.get_weights()])

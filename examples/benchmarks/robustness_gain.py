@@ -13,119 +13,84 @@ from __future__ import annotations
 from typing import Any
 
 import common
-import numpy as np
-import pandas as pd
-from scipy import stats
 
 from dice_extended_plugin import DiceExtendedPyTorch, NoiseModel
+from dice_extended_plugin.comparison import Comparison
 from dice_extended_plugin.dice_sorensen import reference_values
+from dice_extended_plugin.evaluation import compare
 
-#: Held-out noise besides the default one.
-OTHERS = {
-    "noise_validity_half_scale": NoiseModel(scale=0.025),
-    "noise_validity_double_scale": NoiseModel(scale=0.1),
-    "noise_validity_uniform": NoiseModel(family="uniform"),
-    "noise_validity_heavy_tailed": NoiseModel(family="heavy-tailed"),
-}
+METRICS = ("validity", "proximity", "l1", "changed", "diversity", "duplicates")
+METRICS += ("rho_lit", "rho_open", "end_bins", "noise_validity")
+TESTED = ("noise_validity", "noise_validity_all", "rho_lit", "rho_open", "proximity")
+PAIRS = (
+    ("dice", "plain"),
+    ("validity", "plain"),
+    ("validity", "dice"),
+    ("dice", "confidence"),
+    ("validity", "confidence"),
+)
+#: Our names for the explainers of a comparison.
+NAMES = {"plain + confidence": "confidence"}
 
 
-def explain(
-    setting: common.Setting, queries: pd.DataFrame, k: int, threshold: float = 0.5, **keywords: Any
-) -> pd.DataFrame:
-    """Explain the queries and measure each set."""
-    explainer = DiceExtendedPyTorch(
-        setting.data, setting.model, device="cpu", report_draws=0, **keywords
-    )
-    # The threshold is one on P(class 1): a stricter one depends on the wanted class.
-    wanted = 1 - setting.scores(setting.space.encode(queries)).argmax(axis=1)
-    tables: list[Any] = [None] * len(queries)
-    for target in (0, 1):
-        rows = np.flatnonzero(wanted == target)
-        if len(rows) == 0:
-            continue
-        found = explainer.generate_counterfactuals(
-            queries.iloc[rows],
-            total_CFs=k,
-            desired_class=target,
-            stopping_threshold=threshold if target else 1 - threshold,
+def run(setting: common.Setting, n: int, k: int) -> Comparison:
+    """Compare the four methods."""
+    explainers = {
+        name: DiceExtendedPyTorch(
+            setting.data, setting.model, device="cpu", report_draws=0, robustness=mode
         )
-        for row, example in zip(rows, found.cf_examples_list, strict=True):
-            tables[row] = example.final_cfs_df_sparse
-    measured = setting.measure(tables, queries, k)
-    for name, noise in OTHERS.items():
-        measured[name] = setting.measure(tables, queries, k, noise=noise)["noise_validity"]
-    return measured
-
-
-def confidence_baseline(
-    setting: common.Setting, queries: pd.DataFrame, k: int, proximity: float
-) -> tuple[float, pd.DataFrame]:
-    """Bisect the threshold of plain DiCE until its mean proximity is `proximity`."""
-    low, high = 0.5, 0.99
-    best: tuple[float, pd.DataFrame] = (low, pd.DataFrame())
-    for _ in range(7):
-        middle = 0.5 * (low + high)
-        measured = explain(setting, queries, k, middle, robustness=None)
-        if not len(best[1]) or abs(measured["proximity"].mean() - proximity) < abs(
-            best[1]["proximity"].mean() - proximity
-        ):
-            best = (middle, measured)
-        # A threshold that some queries cannot meet has gone too far.
-        further = measured["proximity"].mean() < proximity and measured["validity"].mean() > 0.99
-        low, high = (middle, high) if further else (low, middle)
-    return best
-
-
-def paired(after: pd.Series, before: pd.Series) -> dict[str, float]:
-    """Compare two methods query by query."""
-    difference = (after - before).dropna().to_numpy()
-    rng = np.random.default_rng(common.HELD_OUT)
-    means = rng.choice(difference, size=(5000, len(difference))).mean(axis=1)
-    moved = bool(np.abs(difference).max() > 0)
-    return {
-        "mean_difference": float(difference.mean()),
-        "bootstrap_low": float(np.quantile(means, 0.025)),
-        "bootstrap_high": float(np.quantile(means, 0.975)),
-        "p_t_test": float(stats.ttest_rel(after, before, nan_policy="omit").pvalue)
-        if moved
-        else 1.0,
-        "p_wilcoxon": float(stats.wilcoxon(difference).pvalue) if moved else 1.0,
-        "queries": len(difference),
+        for name, mode in (("plain", None), ("dice", "dice"), ("validity", "validity"))
     }
+    return compare(
+        explainers, setting.queries(n), k, metrics=METRICS,
+        confidence={"plain": "dice"},
+    )  # fmt: skip
+
+
+def differences(found: Comparison) -> dict[str, dict[str, Any]]:
+    """Paired differences: pair -> metric -> figures."""
+    back = {ours: theirs for theirs, ours in NAMES.items()}
+    pairs = [(back.get(a, a), back.get(b, b)) for a, b in PAIRS]
+    result: dict[str, dict[str, Any]] = {f"{a} - {b}": {} for a, b in PAIRS}
+    for row in found.tests(TESTED, pairs, random_state=common.HELD_OUT).to_dict("records"):
+        pair = f"{NAMES.get(row['a'], row['a'])} - {NAMES.get(row['b'], row['b'])}"
+        result[pair][row["metric"]] = {
+            "mean_difference": row["mean_difference"],
+            "bootstrap_low": row["low"],
+            "bootstrap_high": row["high"],
+            "p_t_test": row["p_t"],
+            "p_wilcoxon": row["p_wilcoxon"],
+            "p_t_test_holm": row["p_t_holm"],
+            "p_wilcoxon_holm": row["p_wilcoxon_holm"],
+            "dz": row["dz"],
+            "rank_biserial": row["rank_biserial"],
+            "queries": row["n"],
+        }
+    return result
 
 
 def one_data_set(name: str, n: int, k: int) -> dict[str, Any]:
     """Run the four methods on one data set."""
     setting = common.prepare(name)
-    queries = setting.queries(n)
-    tables = {
-        "plain": explain(setting, queries, k, robustness=None),
-        "dice": explain(setting, queries, k, robustness="dice"),
-        "validity": explain(setting, queries, k, robustness="validity"),
-    }
-    threshold, tables["confidence"] = confidence_baseline(
-        setting, queries, k, tables["dice"]["proximity"].mean()
-    )
-    columns = ("noise_validity", "noise_validity_all", "rho_lit", "rho_open", "proximity")
-    pairs = (
-        ("dice", "plain"),
-        ("validity", "plain"),
-        ("validity", "dice"),
-        ("dice", "confidence"),
-        ("validity", "confidence"),
-    )
+    found = run(setting, n, k)
+    cells = found.to_frame()
+
+    def column(which: str) -> dict[str, dict[str, float]]:
+        return {
+            NAMES.get(method, method): {
+                metric: round(float(cells.loc[(metric, method), which]), 4)
+                for metric in found.metrics.index
+            }
+            for method in found.explainers
+        }
+
     return {
         "accuracy": round(setting.accuracy, 3),
-        "confidence_threshold": round(threshold, 3),
+        "confidence_threshold": round(found.info["confidence"]["plain"]["threshold"], 3),
         "reference": reference_values(setting.space, NoiseModel()),
-        "mean": {method: common.rounded(table) for method, table in tables.items()},
-        "sd": {
-            method: {c: round(float(v), 4) for c, v in table.std().items()}
-            for method, table in tables.items()
-        },
-        "paired": {
-            f"{a} - {b}": {c: paired(tables[a][c], tables[b][c]) for c in columns} for a, b in pairs
-        },
+        "mean": column("mean"),
+        "sd": column("sd"),
+        "paired": differences(found),
     }
 
 

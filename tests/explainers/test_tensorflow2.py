@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -162,6 +165,29 @@ def test_dropout_is_off_and_the_model_stays_as_it_is(tf_explainer, twin, queries
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert model.dtype == "float32"
+
+
+def test_a_model_trained_further_is_searched_as_it_is_now(tf_explainer, twin, queries):
+    model = twin()
+    ours = tf_explainer(model=model)
+    first = ours.generate_counterfactuals(queries[:2], 2, **QUICK).to_frame()
+    model.set_weights([-weight for weight in model.get_weights()])
+    second = ours.generate_counterfactuals(queries[:2], 2, **QUICK).to_frame()
+    fresh = tf_explainer(model=model).generate_counterfactuals(queries[:2], 2, **QUICK)
+    assert second.equals(fresh.to_frame()) and not second.equals(first)
+
+
+def test_what_is_kept_of_a_model_does_not_keep_it_alive(twin, space):
+    model = twin()
+    KerasModule(model)(torch.rand(2, space.n_columns))
+    KerasModule(double(model, space.n_columns), torch.float64)(
+        torch.rand(2, space.n_columns, dtype=torch.float64)
+    )
+    gone = weakref.ref(model)
+    del model
+    keras.backend.clear_session()
+    gc.collect()
+    assert gone() is None
 
 
 @keras.saving.register_keras_serializable("dice_extended_tests")
