@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from dice_extended_plugin.space import FeatureSpace
 
 __all__ = [
+    "Comparison",
     "Component",
     "Dice",
+    "DiceExtendedGenetic",
+    "DiceExtendedKD",
     "DiceExtendedPyTorch",
+    "DiceExtendedRandom",
     "DiceExtendedTensorFlow2",
     "FeatureSpace",
     "NoiseModel",
@@ -29,6 +33,7 @@ __all__ = [
     "RobustCounterfactualExplanations",
     "Rules",
     "__version__",
+    "compare",
     "disable",
     "enable",
     "hookimpl",
@@ -48,9 +53,14 @@ except PackageNotFoundError:
 
 #: Public name -> the module it comes from, and the extra which that module needs.
 _LAZY: dict[str, tuple[str, str | None]] = {
+    "Comparison": ("comparison", None),
     "Component": ("registry", None),
+    "compare": ("evaluation", None),
     "Dice": ("dice", None),
+    "DiceExtendedGenetic": ("explainers.genetic", None),
+    "DiceExtendedKD": ("explainers.kdtree", None),
     "DiceExtendedPyTorch": ("explainers.pytorch", "torch"),
+    "DiceExtendedRandom": ("explainers.random", None),
     "DiceExtendedTensorFlow2": ("explainers.tensorflow2", "tensorflow"),
     "FeatureSpace": ("space", None),
     "NoiseModel": ("noise", None),

@@ -179,6 +179,20 @@ def disable() -> None:
             _host_decide = None
 
 
+#: dice-ml's explainer classes, and our method for each.
+_UPGRADES = {
+    "DicePyTorch": "gradient",
+    "DiceTensorFlow2": "gradient",
+    "DiceRandom": "random",
+    "DiceGenetic": "genetic",
+    "DiceKD": "kdtree",
+}
+
+
+def _is_hosts(kind: type) -> bool:
+    return kind.__module__.startswith("dice_ml.")
+
+
 def upgrade(explainer: Any, **kwargs: Any) -> Any:
     """Turn an explainer of dice-ml's into ours, in place.
 
@@ -198,14 +212,15 @@ def upgrade(explainer: Any, **kwargs: Any) -> Any:
     DiceInputError
         There is no method of ours for this explainer. It is left as it was.
     """
-    from dice_ml.explainer_interfaces.dice_pytorch import DicePyTorch
-
-    if not isinstance(explainer, DicePyTorch):
+    # By name: importing dice-ml's TensorFlow class would import TensorFlow.
+    bases = [kind.__name__ for kind in type(explainer).__mro__ if _is_hosts(kind)]
+    method = next((_UPGRADES[name] for name in bases if name in _UPGRADES), None)
+    if method is None:
         raise DiceInputError(
-            f"nothing to upgrade a {type(explainer).__name__} to; upgrade takes dice-ml's gradient "
-            f"explainer of a PyTorch model"
+            f"nothing to upgrade a {type(explainer).__name__} to; upgrade takes dice-ml's "
+            f"explainers: {', '.join(_UPGRADES)}"
         )
-    target = get_registry().load("dice_method", "gradient", backend=explainer.model.backend)
+    target = get_registry().load("dice_method", method, backend=explainer.model.backend)
     fresh = target(explainer.data_interface, explainer.model, **kwargs)
     explainer.__class__ = target
     explainer.__dict__.clear()

@@ -16,8 +16,8 @@ _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 def level_codes(u: np.ndarray, space: FeatureSpace) -> np.ndarray:
     """Level of each categorical feature, (n, d) -> (n, n_categorical)."""
     levels = [
-        u[:, start : start + len(block)].argmax(axis=1)
-        for start, block in zip(space.blocks[:, 0], space.levels, strict=True)
+        u[:, block[0] : block[0] + len(names)].argmax(axis=1)
+        for block, names in zip(space.blocks, space.levels, strict=True)
     ]
     return np.stack(levels, axis=1) if levels else np.zeros((len(u), 0), dtype=int)
 

@@ -56,11 +56,14 @@ def _traced(model: Any) -> Callable[[Any], Any]:
     kept = _kept.setdefault(model, {})
     if "forward" not in kept:
         own = weakref.ref(model)  # what is kept must not keep the model
-        kept["forward"] = tf.function(
-            lambda rows: own()(rows, training=False), reduce_retracing=True
-        )
-    forward: Callable[[Any], Any] = kept["forward"]
-    return forward
+
+        def forward(rows: Any) -> Any:
+            alive: Any = own()
+            return alive(rows, training=False)
+
+        kept["forward"] = tf.function(forward, reduce_retracing=True)
+    traced: Callable[[Any], Any] = kept["forward"]
+    return traced
 
 
 class _Call(torch.autograd.Function):

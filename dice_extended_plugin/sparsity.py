@@ -161,10 +161,19 @@ class _Walk:
             if self.space.order:  # a repaired pair may have undone the step
                 fine &= self.space.legal(rows, self.x[row])
             if self.guard is not None and self.floor is not None and fine.any():
-                stable = self.guard.stability(rows[fine], self.query[row][fine])
-                fine[fine] = stable >= self.floor[row][fine]
+                ahead = _unbroken(fine, who[part])  # what lies behind a failure is never reached
+                stable = self.guard.stability(rows[ahead], self.query[row][ahead])
+                fine[ahead] = stable >= self.floor[row][ahead]
             good[part] = fine
         return good
+
+
+def _unbroken(fine: np.ndarray, who: np.ndarray) -> np.ndarray:
+    """Flag the steps before their row's first failing one; a row's steps stand together."""
+    starts = np.flatnonzero(np.r_[True, who[1:] != who[:-1]])
+    failures = np.cumsum(~fine)
+    before: np.ndarray = (failures - ~fine)[starts]
+    return failures - np.repeat(before, np.diff(np.r_[starts, len(who)])) == 0
 
 
 def _march(steps: np.ndarray, stays: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:

@@ -21,7 +21,16 @@ from dice_ml.explainer_interfaces.dice_pytorch import DicePyTorch  # noqa: E402
 from dice_ml.explainer_interfaces.dice_random import DiceRandom  # noqa: E402
 from raiutils.exceptions import UserConfigValidationException  # noqa: E402
 
-from dice_extended_plugin import Dice, DiceExtendedPyTorch, disable, enable, upgrade  # noqa: E402
+from dice_extended_plugin import (  # noqa: E402
+    Dice,
+    DiceExtendedGenetic,
+    DiceExtendedKD,
+    DiceExtendedPyTorch,
+    DiceExtendedRandom,
+    disable,
+    enable,
+    upgrade,
+)
 from dice_extended_plugin.host import DiceInputError  # noqa: E402
 
 QUICK = {"min_iter": 20, "max_iter": 30}
@@ -76,23 +85,38 @@ def test_keywords_reach_ours(data, model):
         Dice(data, model, method="gradient", robustnes="dice")
 
 
-@pytest.mark.parametrize(
-    ("method", "kind"), [("random", DiceRandom), ("genetic", DiceGenetic), ("kdtree", DiceKD)]
-)
-def test_stock_methods_are_dice_mls_own(data, sklearn_model, method, kind):
-    assert type(Dice(data, sklearn_model, method)) is kind
-    assert type(Dice(data, sklearn_model, method=method)) is type(
-        dice_ml.Dice(data, sklearn_model, method=method)
-    )
+WITHOUT_GRADIENT = [
+    ("random", DiceRandom, DiceExtendedRandom),
+    ("genetic", DiceGenetic, DiceExtendedGenetic),
+    ("kdtree", DiceKD, DiceExtendedKD),
+]
 
 
-def test_sklearn_models_get_dice_mls_default(data, sklearn_model, queries):
-    ours, theirs = Dice(data, sklearn_model), dice_ml.Dice(data, sklearn_model)
-    assert type(ours) is type(theirs) is DiceRandom
-    keywords = {"total_CFs": 2, "desired_class": 1, "random_seed": 3}
-    a, b = (e.generate_counterfactuals(queries[:2], **keywords) for e in (ours, theirs))
-    for p, q in zip(a.cf_examples_list, b.cf_examples_list, strict=True):
-        pd.testing.assert_frame_equal(p.final_cfs_df, q.final_cfs_df)
+@pytest.mark.parametrize(("method", "theirs", "ours"), WITHOUT_GRADIENT)
+def test_methods_without_gradient_are_ours_and_dice_mls(data, sklearn_model, method, theirs, ours):
+    made = Dice(data, sklearn_model, method, robustness=None)
+    assert type(made) is ours and isinstance(made, theirs)
+    assert type(dice_ml.Dice(data, sklearn_model, method=method)) is theirs
+
+
+def test_blocked_methods_are_dice_mls_own(data, sklearn_model, monkeypatch):
+    from dice_extended_plugin import plugins
+
+    monkeypatch.setenv(plugins.BLOCK_VARIABLE, "dice_extended_plugin")
+    plugins.reset()
+    try:
+        for method, theirs, _ in WITHOUT_GRADIENT:
+            assert type(Dice(data, sklearn_model, method=method)) is theirs
+            with pytest.raises(DiceInputError, match=r"robustness.*leave them out"):
+                Dice(data, sklearn_model, method=method, robustness="dice")
+    finally:
+        monkeypatch.undo()
+        plugins.reset()
+
+
+def test_sklearn_models_get_dice_mls_default_method(data, sklearn_model):
+    assert type(Dice(data, sklearn_model)) is DiceExtendedRandom
+    assert type(dice_ml.Dice(data, sklearn_model)) is DiceRandom
 
 
 def test_gradient_for_sklearn_is_refused_as_in_dice_ml(data, sklearn_model):
@@ -100,9 +124,9 @@ def test_gradient_for_sklearn_is_refused_as_in_dice_ml(data, sklearn_model):
         Dice(data, sklearn_model, method="gradient")
 
 
-def test_dice_mls_own_check_of_private_data_still_runs(sklearn_model):
+def test_a_kd_tree_needs_a_table(sklearn_model):
     private = dice_ml.Data(features={"age": [1, 9], "sex": ["a", "b"]}, outcome_name="y")
-    with pytest.raises(UserConfigValidationException, match="kdtree"):
+    with pytest.raises(UserConfigValidationException, match="PrivateData"):
         Dice(private, sklearn_model, method="kdtree")
 
 
@@ -119,12 +143,6 @@ def test_an_unknown_method_is_named_with_those_that_exist(data, model, method, n
     assert ("did you mean 'gradient'" in text) == (method != "nope")
 
 
-@pytest.mark.parametrize("method", ["random", "genetic", "kdtree"])
-def test_keywords_for_a_stock_method_are_refused(data, sklearn_model, method):
-    with pytest.raises(DiceInputError, match=r"robustness.*leave them out"):
-        Dice(data, sklearn_model, method=method, robustness="dice")
-
-
 def test_none_is_dice_mls_way_to_custom_back_ends(data, fit):
     custom = {
         "model": "pytorch_model.PyTorchModel",
@@ -134,7 +152,8 @@ def test_none_is_dice_mls_way_to_custom_back_ends(data, fit):
     assert type(Dice(data, model, method=None)) is DicePyTorch
     with pytest.raises(DiceInputError, match="noise"):
         Dice(data, model, method=None, noise=None)
-    assert type(Dice(data, model)) is type(dice_ml.Dice(data, model)) is DiceRandom
+    assert type(dice_ml.Dice(data, model)) is DiceRandom
+    assert type(Dice(data, model)) is DiceExtendedRandom
 
 
 # -- enable and disable ---------------------------------------------------------------------------
@@ -157,7 +176,9 @@ def test_enable_answers_new_names_only(data, model, sklearn_model):
     for method, kind in (("random", DiceRandom), ("genetic", DiceGenetic), ("kdtree", DiceKD)):
         assert type(DiceBoundBefore(data, sklearn_model, method=method)) is kind
     assert type(DiceBoundBefore(data, sklearn_model)) is DiceRandom
-    for method in ("nope", "extended-random", "extended-nope", "extended-"):
+    for method, _, ours in WITHOUT_GRADIENT:
+        assert type(DiceBoundBefore(data, sklearn_model, method=f"extended-{method}")) is ours
+    for method in ("nope", "extended-nope", "extended-"):
         with pytest.raises(UserConfigValidationException, match="Unsupported"):
             DiceBoundBefore(data, model, method=method)
     with pytest.raises(UserConfigValidationException):
@@ -256,7 +277,7 @@ def test_somebody_elses_wrapper_around_ours_survives_disable(data, model, monkey
 def test_the_facade_works_while_enabled(data, model, sklearn_model):
     with enable():
         assert type(Dice(data, model)) is DiceExtendedPyTorch
-        assert type(Dice(data, sklearn_model, "random")) is DiceRandom
+        assert type(Dice(data, sklearn_model, "random")) is DiceExtendedRandom
         with pytest.raises(DiceInputError, match="dice-ml's own methods are"):
             Dice(data, model, method="nope")
 
@@ -270,18 +291,21 @@ def test_a_plugins_name_is_answered(data, model):
             "dice_method", "mine", "dice_extended_plugin.explainers.pytorch:DiceExtendedPyTorch"
         )
     )
-    plugins.get_registry().add(  # a name that dice-ml owns
+    plugins.get_registry().add(
         Component(
-            "dice_method", "random", "dice_extended_plugin.explainers.pytorch:DiceExtendedPyTorch"
+            "dice_method",
+            "brute",
+            "dice_extended_plugin.explainers.pytorch:DiceExtendedPyTorch",
+            backends=("PYT",),
         )
     )
     try:
         assert type(Dice(data, model, method="mine")) is DiceExtendedPyTorch
-        assert type(Dice(data, model, method="random")) is DiceExtendedPyTorch
+        assert type(Dice(data, model, method="brute")) is DiceExtendedPyTorch
         with enable():
             assert type(DiceBoundBefore(data, model, method="mine")) is DiceExtendedPyTorch
             assert type(DiceBoundBefore(data, model, method="random")) is DiceRandom
-            ours = DiceBoundBefore(data, model, method="extended-random")
+            ours = DiceBoundBefore(data, model, method="extended-brute")
             assert type(ours) is DiceExtendedPyTorch
     finally:
         plugins.reset()
@@ -355,9 +379,16 @@ def test_a_failed_upgrade_of_a_model_we_refuse(stock):
     assert type(theirs) is DicePyTorch
 
 
-def test_there_is_nothing_to_upgrade_other_explainers_to(data, sklearn_model):
-    theirs = dice_ml.Dice(data, sklearn_model, method="random")
-    for thing in (theirs, None, "gradient", object()):
-        with pytest.raises(DiceInputError, match=type(thing).__name__):
-            upgrade(thing)
-    assert type(theirs) is DiceRandom
+@pytest.mark.parametrize(("method", "theirs", "ours"), WITHOUT_GRADIENT)
+def test_upgrade_of_methods_without_gradient(data, sklearn_model, method, theirs, ours):
+    made = dice_ml.Dice(data, sklearn_model, method=method)
+    assert type(made) is theirs
+    assert upgrade(made, robustness=None) is made and type(made) is ours
+    assert made.defaults["robustness"] is None
+    assert type(upgrade(made)) is ours
+
+
+@pytest.mark.parametrize("thing", [None, "gradient", object()])
+def test_there_is_nothing_to_upgrade_other_things_to(thing):
+    with pytest.raises(DiceInputError, match=type(thing).__name__):
+        upgrade(thing)

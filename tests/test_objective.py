@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 
 from dice_extended_plugin import host  # noqa: E402
 from dice_extended_plugin.dice_sorensen import codes, coefficient  # noqa: E402
-from dice_extended_plugin.noise import NoiseModel  # noqa: E402
 from dice_extended_plugin.goals import ClassGoal  # noqa: E402
+from dice_extended_plugin.noise import NoiseModel  # noqa: E402
 from dice_extended_plugin.objective import Objective, Queries, Weights  # noqa: E402
 from dice_extended_plugin.soft_robustness import Robustness  # noqa: E402
 from dice_extended_plugin.space import FeatureSpace  # noqa: E402

@@ -156,7 +156,7 @@ class Finish:
         return last, np.where(back[:, None], first, second)
 
     def _outcome(self, scores: np.ndarray) -> np.ndarray:
-        """The model's own answers, by name where its classes have names."""
+        """Return the model's own answers, by name where its classes have names."""
         answers = self.target.outcome(scores)
         if self.classes is None or not isinstance(self.target, ClassTarget):
             return answers
