@@ -1,14 +1,11 @@
-"""What the ART bridge registers: nothing yet.
-
-The attacks (``art_attack``), the metrics (``art_metric``) and the defence (``art_defence``) are
-added here, one line each, when they are written.
-"""
+"""What the ART bridge registers: attacks, metrics and defences for ART."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from dice_extended_plugin.hookspecs import hookimpl
+from dice_extended_plugin.registry import Component
 
 if TYPE_CHECKING:
     from dice_extended_plugin.registry import Registry
@@ -16,4 +13,63 @@ if TYPE_CHECKING:
 
 @hookimpl
 def dice_extended_register(registry: Registry) -> None:
-    """Register nothing, see the module's text."""
+    """Add the components of the ART bridge."""
+    for component in (*_ATTACKS, *_METRICS, *_DEFENCES):
+        registry.add(component)
+
+
+_ATTACKS = (
+    Component(
+        "art_attack",
+        "unconstrained_counterfactual",
+        "art_bridge.attack:UnconstrainedCounterfactual",
+        extra="art",
+        summary="The nearest row of another class, for any ART classifier that predicts",
+    ),
+    Component(
+        "art_attack",
+        "boundary_counterfactual",
+        "art_bridge.attack:BoundaryCounterfactual",
+        extra="art",
+        summary="A row of another class at the border, for any ART classifier that predicts",
+    ),
+)
+_METRICS = (
+    Component(
+        "art_metric",
+        "counterfactual_robustness",
+        "art_bridge.robustness:counterfactual_robustness",
+        extra="art",
+        summary="Overall and class-wise robustness of a classifier, by counterfactuals",
+    ),
+    Component(
+        "art_metric",
+        "perturbation_metrics",
+        "art_bridge.perturbation:perturbation_metrics",
+        extra="art",
+        summary="Norm, target probability and distance to the target class of perturbed rows",
+    ),
+    Component(
+        "art_metric",
+        "success_rate_curve",
+        "art_bridge.curves:success_rate_curve",
+        extra="art",
+        summary="Share of rows an attack fools within each size of the change",
+    ),
+)
+_DEFENCES = (
+    Component(
+        "art_defence",
+        "counterfactual_margin",
+        "art_bridge.trainer:CounterfactualMarginTrainer",
+        extra="art",
+        summary="Retrains any classifier until its class margins are balanced, or larger",
+    ),
+    Component(
+        "art_defence",
+        "fakeness_detector",
+        "art_bridge.detector:FakenessDetector",
+        extra="art",
+        summary="Calls an input adversarial when a network's fake output is high",
+    ),
+)
