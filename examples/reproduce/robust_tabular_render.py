@@ -1,0 +1,233 @@
+"""Write the reproduction's tables and pictures, the paper's figures beside ours."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Where results are kept, and the page that shows them.
+RESULTS, PAGE = ROOT / "docs" / "results" / "robust_tabular", ROOT / "docs" / "robust_tabular.md"
+STORE = "robust_tabular.json"
+NAMES = {"adult": "Adult", "credit": "Credit", "compas": "COMPAS", "german": "German"}
+MODELS = ("NN", "GB", "SVM", "RF", "XGB")
+#: R_overall, R_class of class 0, of class 1 (the paper's Table II).
+PAPER_2 = {
+    ("adult", "NN"): (0.143, 0.712, 1.405),
+    ("adult", "GB"): (0.068, 1.837, 0.544),
+    ("adult", "SVM"): (0.155, 0.713, 1.402),
+    ("credit", "NN"): (0.218, 3.228, 0.310),
+    ("credit", "GB"): (0.114, 4.118, 0.243),
+    ("credit", "SVM"): (0.366, 2.919, 0.343),
+    ("compas", "NN"): (0.215, 0.484, 2.066),
+    ("compas", "GB"): (0.145, 0.254, 3.940),
+    ("compas", "SVM"): (0.404, 0.309, 3.239),
+    ("german", "NN"): (0.550, 1.829, 0.547),
+    ("german", "GB"): (0.160, 3.641, 0.275),
+    ("german", "SVM"): (0.852, 3.216, 0.311),
+}
+#: ρ, P, D_knn, T_exe of a neural network (Table III).
+PAPER_3 = {
+    ("adult", "lowprofool"): (0.073, 0.576, 0.087, 11.88),
+    ("adult", "deepfool"): (0.065, 0.506, 0.085, 0.140),
+    ("adult", "faithful"): (0.065, 0.504, 0.085, 2.828),
+    ("credit", "lowprofool"): (0.296, 0.619, 0.331, 12.19),
+    ("credit", "deepfool"): (0.138, 0.500, 0.223, 0.369),
+    ("credit", "faithful"): (0.154, 0.507, 0.218, 3.279),
+    ("compas", "lowprofool"): (0.136, 0.512, 0.074, 12.21),
+    ("compas", "deepfool"): (0.134, 0.501, 0.073, 0.188),
+    ("compas", "faithful"): (0.130, 0.502, 0.066, 3.349),
+    ("german", "lowprofool"): (0.313, 0.505, 0.634, 14.02),
+    ("german", "deepfool"): (0.311, 0.504, 0.633, 0.605),
+    ("german", "faithful"): (0.343, 0.515, 0.625, 3.360),
+}
+#: R_class of the vulnerable class, original -> improved (Table IV).
+PAPER_4 = {
+    ("adult", "NN"): (0.711, 0.934),
+    ("adult", "GB"): (0.529, 0.903),
+    ("adult", "SVM"): (0.695, 0.720),
+    ("credit", "NN"): (0.328, 0.870),
+    ("credit", "GB"): (0.252, 0.824),
+    ("credit", "SVM"): (0.343, 0.444),
+    ("compas", "NN"): (0.511, 0.565),
+    ("compas", "GB"): (0.258, 0.446),
+    ("compas", "SVM"): (0.310, 0.334),
+    ("german", "NN"): (0.482, 0.612),
+    ("german", "GB"): (0.246, 0.729),
+    ("german", "SVM"): (0.309, 0.365),
+}
+ATTACKS = {
+    "faithful": "ours, faithful",
+    "fast": "ours, fast",
+    "deepfool": "DeepFool",
+    "lowprofool": "LowProFool",
+    "hopskipjump": "HopSkipJump",
+}
+
+
+def load_cells(store: Path) -> dict[str, dict[str, Any]]:
+    """Return the stored cells by name."""
+    return json.loads(store.read_text()) if store.exists() else {}
+
+
+def render(out: Path) -> None:
+    """Write the tables and the pictures of Figure 3; the docs page too for its own results."""
+    cells = [{"cell": name, **cell} for name, cell in load_cells(out / STORE).items()]
+    out.mkdir(parents=True, exist_ok=True)
+    tables = {"table2": table2(cells), "table3": table3(cells), "table4": table4(cells)}
+    text = "\n".join(f"## {name}\n\n{table}\n" for name, table in tables.items() if table)
+    (out / "robust_tabular.md").write_text(text)
+    if out == RESULTS:
+        PAGE.write_text(filled(PAGE.read_text(), tables))
+    for cell in of_part(cells, "figure3"):
+        draw_curves(cell, out / f"figure3-{cell['data']}-{cell['strategy']}.png")
+
+
+def filled(page: str, tables: dict[str, str]) -> str:
+    """Return a page with the tables between its marks written afresh."""
+    for name, table in tables.items():
+        marks = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+        before, _, rest = page.partition(marks[0])
+        _, _, after = rest.partition(marks[1])
+        page = f"{before}{marks[0]}{table}\n{marks[1]}{after}"
+    return page
+
+
+def of_part(cells: Iterable[dict[str, Any]], part: str) -> list[dict[str, Any]]:
+    """Return the cells of a table."""
+    return [cell for cell in cells if cell["cell"].startswith(f"{part}-")]
+
+
+def grouped(cells: list[dict[str, Any]], *keys: str) -> list[tuple[tuple[str, ...], list[Any]]]:
+    """Group cells that differ in the seed only, in the paper's order."""
+    groups: dict[tuple[str, ...], list[Any]] = {}
+    for cell in cells:
+        groups.setdefault(tuple(str(cell[key]) for key in keys), []).append(cell)
+    places = [*NAMES, *MODELS, *ATTACKS, "paper", "smooth"]
+
+    def order(item: tuple[tuple[str, ...], Any]) -> list[Any]:
+        return [(places.index(k), "") if k in places else (len(places), k) for k in item[0]]
+
+    return sorted(groups.items(), key=order)
+
+
+def table2(cells: list[dict[str, Any]]) -> str:
+    """Overall and class-wise robustness."""
+    rows = []
+    for key, group in grouped(of_part(cells, "table2"), "data", "model", "mode", "rows"):
+        data, model, mode, share = key
+        paper = PAPER_2.get((data, model))
+        low, high = (np.mean([c["r_overall_interval"][end] for c in group]) for end in (0, 1))
+        found = mean(group, "r_overall")
+        rows.append(
+            [
+                NAMES[data],
+                model,
+                mode,
+                f"{group[0]['n']} ({share})" if share.endswith("%") else str(group[0]["n"]),
+                f"{mean(group, 'test_accuracy'):.3f}",
+                f"{found:.3f} [{low:.3f}, {high:.3f}]",
+                *(f"{np.mean([c['r_class'][i] for c in group]):.2f}" for i in (0, 1)),
+                f"{paper[0]:.3f}" if paper else "",
+                f"{paper[1]:.2f}, {paper[2]:.2f}" if paper else "",
+                f"{1e3 * np.mean([c['seconds'] / np.sum(c['attempts']) for c in group]):.0f} ms",
+            ]
+        )
+    head = ["data", "model", "mode", "rows", "accuracy", "R_overall (95 %)"]
+    head += ["R⁰", "R¹", "paper R_overall", "paper R⁰, R¹", "wall time per row"]
+    return markdown(head, rows)
+
+
+def table3(cells: list[dict[str, Any]]) -> str:
+    """Metrics of the perturbations."""
+    rows = []
+    for key, group in grouped(of_part(cells, "table3"), "data", "model", "attack"):
+        data, model, attack = key
+        paper = PAPER_3.get((data, attack)) if model == "NN" else None
+        rows.append(
+            [
+                NAMES[data],
+                model,
+                ATTACKS[attack],
+                f"{mean(group, 'success'):.2f}",
+                *(
+                    f"{mean(group, name):.3f} ± {mean(group, f'{name}_std'):.2f}"
+                    for name in ("rho", "P", "D_knn")
+                ),
+                f"{mean(group, 'T_exe'):.3f}",
+                ", ".join(f"{value:g}" for value in paper) if paper else "",
+            ]
+        )
+    head = ["data", "model", "attack", "found", "ρ ↓", "P", "D_knn ↓", "T_exe (s)"]
+    return markdown([*head, "paper ρ, P, D_knn, T_exe"], rows)
+
+
+def table4(cells: list[dict[str, Any]]) -> str:
+    """Before and after hardening."""
+    rows = []
+    for key, group in grouped(of_part(cells, "table4"), "data", "model", "strategy"):
+        data, model, strategy = key
+        weak = int(np.argmin(np.mean([c["before"]["r_class"] for c in group], axis=0)))
+        paper = PAPER_4.get((data, model)) if strategy == "paper" else None
+
+        def change(path: tuple[Any, ...], digits: int = 3, group: list[Any] = group) -> str:
+            sides = [np.mean([dig(c[side], path) for c in group]) for side in ("before", "after")]
+            return " → ".join(f"{value:.{digits}f}" for value in sides)
+
+        rows.append(
+            [
+                NAMES[data],
+                model,
+                strategy,
+                str(len(group)),
+                str(weak),
+                change(("r_class", weak), 2),
+                change(("alpha", weak)),
+                change(("beta", weak)),
+                change(("r_overall",)),
+                change(("test", "accuracy")),
+                change(("test", "precision")),
+                change(("test", "recall", weak)),
+                f"{paper[0]:.2f} → {paper[1]:.2f}" if paper else "",
+            ]
+        )
+    head = ["data", "model", "strategy", "seeds", "class", "R_class", "α ↑", "β", "R_overall ↑"]
+    head += ["accuracy", "precision", "recall of the class", "paper R_class"]
+    return markdown(head, rows)
+
+
+def dig(found: Any, path: tuple[Any, ...]) -> float:
+    """Return a nested value."""
+    for key in path:
+        found = found[key]
+    return float(found)
+
+
+def mean(cells: list[dict[str, Any]], name: str) -> float:
+    """Return the mean over the seeds; a missing number is NaN."""
+    values = [cell[name] for cell in cells]
+    return float(np.mean([math.nan if value is None else value for value in values]))
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table, "" without rows."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) if rows else ""
+
+
+def draw_curves(cell: dict[str, Any], path: Path) -> None:
+    """Draw one Figure 3."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    ax = figure.subplots()
+    for name, rates in cell["rates"].items():
+        ax.plot(cell["epsilons"], rates, "-" if "original" in name else "--", label=name)
+    ax.set(xlabel="ε", ylabel="success rate", title=f"{NAMES[cell['data']]}, {cell['strategy']}")
+    ax.legend()
+    figure.savefig(path, dpi=90)
