@@ -133,12 +133,49 @@ def invariance() -> str:
     return table(["compared with one call", "rows", "rows that differ"], rows)
 
 
+#: Stored result -> what was explained.
+METHODS = {
+    "gradient_speed_tensorflow": "gradient, Keras network",
+    "random_speed_adult": "random, forest",
+    "kdtree_speed_german": "kd-tree, forest",
+    "genetic_speed_german": "genetic, forest",
+}
+
+
+def methods() -> str:
+    """CPU seconds against stock, and quality on stock's queries, per method."""
+    rows = []
+    for name, label in METHODS.items():
+        if not (RESULTS / f"{name}.json").exists():
+            continue
+        result = load(name)
+        stock = result["stock"]
+        cells = [f"{stock['cpu_seconds_per_query']:.2f} s", "", ""]
+        rows.append([f"{label}, {result['data']}", "stock", *cells, *_quality(stock["quality"])])
+        for mode in ("plain", "dice"):
+            ours = result[mode]
+            cells = [
+                f"{1e3 * ours['batch']['cpu_seconds_per_query']:.0f} ms",
+                f"{ours['batch']['ratio_cpu_seconds']:.0f} × ({ours['batch']['queries']})",
+                f"{ours['single']['ratio_cpu_seconds']:.1f} ×",
+            ]
+            rows.append(["", mode, *cells, *_quality(ours["quality_on_stock_queries"])])
+    head = ["method, data", "mode", "CPU a query", "ratio in a batch (of)", "ratio, one query"]
+    return table([*head, "validity", "proximity ↓", "noise validity ↑", "det K ↑"], rows)
+
+
+def _quality(found: dict[str, float]) -> list[str]:
+    names = ("validity", "proximity", "noise_validity", "diversity")
+    return [f"{found[name]:.3f}" for name in names]
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "gain": gain,
     "paired": paired,
     "scale": scale,
     "invariance": invariance,
+    "methods": methods,
 }
 
 
