@@ -12,7 +12,10 @@ import pytest
 pytest.importorskip("torch")
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", *(f"docs/{name}.md" for name in ("dice_extended", "evaluation", "plugins", "robust_tabular"))]
+PAGES = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("dice_extended", "evaluation", "plugins", "robust_tabular")),
+]
 BLOCKS = [
     (page, number, block)
     for page in PAGES
