@@ -102,7 +102,9 @@ class RowWriter:
             theirs = odd[query] & (levels[:, j] == self.own_levels[query, j])
             if theirs.any() and not alone:
                 column[theirs] = cells.take(query[theirs])
-            columns[feature] = column
+            # pandas 3 would take text in an array of objects for its own string type.
+            as_it_is = isinstance(column, np.ndarray) and column.dtype == object
+            columns[feature] = pd.Series(column, dtype=object) if as_it_is else column
         return pd.DataFrame({name: columns[name] for name in space.names})
 
 

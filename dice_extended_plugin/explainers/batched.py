@@ -22,7 +22,7 @@ from dice_ml.explainer_interfaces.explainer_base import ExplainerBase
 from dice_extended_plugin import host
 from dice_extended_plugin.assemble import Answer, assemble
 from dice_extended_plugin.errors import InvalidInputError
-from dice_extended_plugin.options import check_integer, check_number
+from dice_extended_plugin.options import CallOptions, check_integer, check_number
 from dice_extended_plugin.results import (
     RobustCounterfactualExamples,
     RobustCounterfactualExplanations,
@@ -123,6 +123,21 @@ class BatchedExplainer(ExplainerBase):
     space: FeatureSpace
     data_interface: Any
     model: Any
+    #: Class of the keywords that a call takes beside dice-ml's common ones.
+    options: type[CallOptions]
+
+    def _prepare(self, data: Any, rules: Rules | None, report_draws: int, **defaults: Any) -> None:
+        """Check and keep what a constructor was given, before anything of the host's is set.
+
+        Raises
+        ------
+        DiceInputError
+        """
+        with dice_errors():
+            self.space = obey(host.feature_space(data), rules)
+            self.options(**defaults).noise.check_names(self.space)
+            check_integer("report_draws", report_draws, least=0)
+        self.defaults, self.report_draws = defaults, report_draws
 
     def _search(self, task: Task) -> Answer:
         raise NotImplementedError("an explainer says how it searches")

@@ -20,7 +20,7 @@ from dice_extended_plugin.native_scores import NativeScores
 from dice_extended_plugin.neighbours import Neighbours, TrainingSet
 from dice_extended_plugin.noise import NoiseModel
 from dice_extended_plugin.options import check_integer
-from dice_extended_plugin.rules import Rules, obey
+from dice_extended_plugin.rules import Rules
 
 __all__ = ["CandidateExplainer"]
 
@@ -74,21 +74,21 @@ class CandidateExplainer(BatchedExplainer):
         max_rows: int = 65_536,
         report_draws: int = 64,
     ) -> None:
+        self._prepare(
+            data_interface,
+            rules,
+            report_draws,
+            robustness=robustness,
+            robustness_weight=robustness_weight,
+            noise=NoiseModel() if noise is None else noise,
+            random_state=random_state,
+            max_seconds=max_seconds,
+            max_model_calls=max_model_calls,
+        )
         with dice_errors():
-            self.space = obey(host.feature_space(data_interface), rules)
-            defaults: dict[str, Any] = {
-                "robustness": robustness,
-                "robustness_weight": robustness_weight,
-                "noise": NoiseModel() if noise is None else noise,
-                "random_state": random_state,
-                "max_seconds": max_seconds,
-                "max_model_calls": max_model_calls,
-            }
-            self.options(**defaults).noise.check_names(self.space)
             check_integer("max_rows", max_rows, least=1)
-            check_integer("report_draws", report_draws, least=0)
             self._check_data(data_interface)
-        self.defaults, self.max_rows, self.report_draws = defaults, max_rows, report_draws
+        self.max_rows = max_rows
         self._training: TrainingSet | None = None
         ExplainerBase.__init__(self, data_interface, model_interface)
 
@@ -121,11 +121,7 @@ class CandidateExplainer(BatchedExplainer):
         options = self.options.read(self.defaults, task.keywords)
         options.noise.check_names(task.space)
         budget = Budget(options.max_seconds, options.max_model_calls)
-        seed = (
-            int(np.random.SeedSequence().generate_state(1)[0])
-            if options.random_state is None
-            else options.random_state
-        )
+        seed = options.seed()
         scores = NativeScores(self.model, task.space, task.frame, task.x, self.max_rows)
         with scores.open():
             own, n_classes = scores.check()

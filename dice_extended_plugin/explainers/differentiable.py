@@ -16,8 +16,8 @@ from dice_extended_plugin.errors import InvalidInputError
 from dice_extended_plugin.explainers.batched import BatchedExplainer, Task, dice_errors
 from dice_extended_plugin.explainers.gradient_search import GradientSearch
 from dice_extended_plugin.noise import NoiseModel
-from dice_extended_plugin.options import GradientOptions, check_integer
-from dice_extended_plugin.rules import Rules, obey
+from dice_extended_plugin.options import GradientOptions
+from dice_extended_plugin.rules import Rules
 
 __all__ = ["GradientExplainer"]
 
@@ -67,6 +67,8 @@ class GradientExplainer(BatchedExplainer):
     backend: str
     framework: str
 
+    options = GradientOptions
+
     def __init__(
         self,
         data_interface: Any,
@@ -86,20 +88,18 @@ class GradientExplainer(BatchedExplainer):
     ) -> None:
         with dice_errors():
             self._check_model(model_interface)
-            self.space = obey(host.feature_space(data_interface), rules)
-            defaults: dict[str, Any] = {
-                "robustness": robustness,
-                "robustness_weight": robustness_weight,
-                "noise": NoiseModel() if noise is None else noise,
-                "random_state": random_state,
-                "max_seconds": max_seconds,
-                "max_model_calls": max_model_calls,
-            }
-            GradientOptions(**defaults).noise.check_names(self.space)
-            check_integer("report_draws", report_draws, least=0)
-        self.defaults = defaults
-        self.device, self.dtype = device, dtype
-        self.max_memory, self.report_draws = max_memory, report_draws
+        self._prepare(
+            data_interface,
+            rules,
+            report_draws,
+            robustness=robustness,
+            robustness_weight=robustness_weight,
+            noise=NoiseModel() if noise is None else noise,
+            random_state=random_state,
+            max_seconds=max_seconds,
+            max_model_calls=max_model_calls,
+        )
+        self.device, self.dtype, self.max_memory = device, dtype, max_memory
         ExplainerBase.__init__(self, data_interface, model_interface)
         self._set_host_attributes()
 

@@ -66,11 +66,7 @@ class GradientSearch:
         options.noise.check_names(task.space)
         self.task, self.options, self.scores, self.native = task, options, scores, native
         self.data, self.report_draws = data, report_draws
-        self.seed = (
-            int(np.random.SeedSequence().generate_state(1)[0])
-            if options.random_state is None
-            else options.random_state
-        )
+        self.seed = options.seed()
         self.weights = host.column_weights(data, task.space, options.feature_weights)
         n_classes = scores.check(task.x)
         own = native(task.frame)
@@ -94,7 +90,7 @@ class GradientSearch:
             seed=self.seed,
             report_draws=self.report_draws,
             limit_steps=options.limit_steps_ls,
-            limits=vars(options),
+            limits=options.limits(),
             budget=self.budget,
             max_rows=self.max_rows,
         ).answer(self._optimise())
