@@ -164,7 +164,8 @@ class RangeTarget:
     def temperature(self) -> float:
         """Difference of the outcome that counts as one unit of log-odds, in the outcome's units."""
         width = self.high - self.low
-        return 0.1 * (min(self.spread, width) if width > 0 else self.spread)
+        unit = min(self.spread, width) if width > 0 else self.spread
+        return max(0.1 * unit, 1e-6 * self.spread)
 
     def met(self, scores: np.ndarray, query: np.ndarray) -> np.ndarray:
         """Return which predictions lie in the range."""

@@ -119,8 +119,11 @@ def test_batches_do_not_matter(make, high):
     together = ours.generate_counterfactuals(high, 3, desired_range=[100, 150], **QUICK).to_frame()
     for i in range(len(high)):
         alone = ours.generate_counterfactuals(high[i : i + 1], 3, desired_range=[100, 150], **QUICK)
+        alone = alone.to_frame().drop(columns="query")
         mine = together[together["query"] == i].drop(columns="query").reset_index(drop=True)
-        assert alone.to_frame().drop(columns="query").equals(mine)
+        value = "progression"  # the user's own float32 model: its last digit knows the batch
+        assert alone.drop(columns=value).equals(mine.drop(columns=value))
+        np.testing.assert_allclose(alone[value], mine[value], rtol=1e-5)
 
 
 def test_json_and_display(make, high, capsys):
