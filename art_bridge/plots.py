@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["new_axes", "plot_curve", "plot_distribution", "plot_matrix"]
 
+#: Share of the colour scale from which on dark text is easier to read.
+_LIGHT = 0.6
+
 
 def new_axes(ax: Axes | None) -> Axes:
     """Return the axes given, or new ones on a figure of their own.
@@ -42,7 +45,9 @@ def plot_matrix(report: RobustnessReport, ax: Axes | None = None) -> Axes:
     for i, j in np.ndindex(margins.shape):
         if i != j:
             text = "–" if np.isnan(margins[i, j]) else f"{margins[i, j]:.3g}\nn={report.N[i, j]}"
-            ax.text(j, i, text, ha="center", va="center", color="white", fontsize="small")
+            # viridis starts at 0 and is light where values are high
+            colour = "black" if margins[i, j] > _LIGHT * np.nanmax(margins) else "white"
+            ax.text(j, i, text, ha="center", va="center", color=colour, fontsize="small")
     classes = range(report.n_classes)
     ax.set(xticks=classes, yticks=classes, xlabel="target class", ylabel="predicted class")
     ax.set_title(f"class margins, R_overall = {report.r_overall:.3g}")
