@@ -68,14 +68,10 @@ _LAZY: dict[str, tuple[str, str | None]] = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from dice_extended_plugin.registry import import_target
+    from dice_extended_plugin.registry import import_public
 
-    module, extra = _LAZY[name]
-    value = import_target(f"{__name__}.{module}:{name}", f"{__name__}.{name}", extra)
-    globals()[name] = value  # the next access does not come here again
-    return value
+    globals()[name] = value = import_public(__name__, name, _LAZY)
+    return value  # the next access does not come here again
 
 
 def __dir__() -> list[str]:

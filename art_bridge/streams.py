@@ -8,7 +8,7 @@ from dice_extended_plugin.streams import query_streams
 
 __all__ = ["Streams"]
 
-#: Keeps these streams apart from the other searches'.
+#: With the target class among a query's content, no other search has these streams.
 _STREAM = 31
 
 

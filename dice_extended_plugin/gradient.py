@@ -15,10 +15,10 @@ from dataclasses import replace
 import numpy as np
 
 from dice_extended_plugin.descent import RESTARTS, Descent, Problem
-from dice_extended_plugin.found import Budget, Found
+from dice_extended_plugin.found import Found
 from dice_extended_plugin.starts import near_starts, random_starts
 
-__all__ = ["Budget", "Found", "Problem", "optimise"]
+__all__ = ["Problem", "optimise"]
 
 
 def optimise(

@@ -66,7 +66,7 @@ class NativeScores:
     ) -> None:
         self.model, self.space, self.frame, self.x = model, space, frame, x
         self.max_rows = max_rows
-        self.regression = getattr(model, "model_type", "classifier") == "regressor"
+        self.regression = host.is_regression(model)
         self.pace = Pace()
         self.writer = RowWriter(space, frame, x)
         own = not isinstance(model.backend, str)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ __all__ = [
     "ComponentClashError",
     "Registry",
     "UnknownComponentError",
+    "import_public",
     "import_target",
 ]
 
@@ -273,6 +274,28 @@ class Registry:
         raise UnknownComponentError(
             f"{problem}; {listing}" + (f". Plugins that are not loaded: {absent}" if absent else "")
         )
+
+
+def import_public(package: str, name: str, lazy: Mapping[str, tuple[str, str | None]]) -> Any:
+    """Import a public name of a package when it is first asked for.
+
+    Parameters
+    ----------
+    package, name : str
+    lazy : mapping of str to (str, str or None)
+        Public name -> the module of the package it comes from, and the extra which that needs.
+
+    Raises
+    ------
+    AttributeError
+        If the package has no such name.
+    ImportError
+        As from :func:`import_target`.
+    """
+    if name not in lazy:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    module, extra = lazy[name]
+    return import_target(f"{package}.{module}:{name}", f"{package}.{name}", extra)
 
 
 def import_target(

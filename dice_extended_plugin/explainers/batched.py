@@ -185,7 +185,8 @@ class BatchedExplainer(ExplainerBase):
         rules : Rules, optional
             Further rules for this call: monotone features, orders, forbidden transitions, steps.
         **kwargs
-            See :class:`dice_extended_plugin.options.GradientOptions`.
+            Those of the method's `options` class, for example
+            :class:`dice_extended_plugin.options.GradientOptions`.
 
         Returns
         -------

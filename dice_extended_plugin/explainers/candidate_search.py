@@ -99,7 +99,6 @@ class CandidateExplainer(BatchedExplainer):
         self,
         problem: Problem,
         options: Any,
-        task: Task,
         scores: NativeScores,
         progress: Callable[[int], object],
     ) -> Found:
@@ -148,7 +147,7 @@ class CandidateExplainer(BatchedExplainer):
                 max_rows=self.max_rows,
             )
             with tqdm(total=len(task.x), disable=not task.verbose, desc="queries") as bar:
-                found = self._find(problem, options, task, scores, bar.update)
+                found = self._find(problem, options, scores, bar.update)
             return Finish(
                 task=task,
                 target=target,

@@ -12,7 +12,6 @@ from dice_extended_plugin import genetic, host
 from dice_extended_plugin.candidate_options import GeneticOptions
 from dice_extended_plugin.candidates import Problem
 from dice_extended_plugin.errors import InvalidInputError
-from dice_extended_plugin.explainers.batched import Task
 from dice_extended_plugin.explainers.candidate_search import CandidateExplainer
 from dice_extended_plugin.found import Found
 from dice_extended_plugin.native_scores import NativeScores
@@ -36,7 +35,6 @@ class DiceExtendedGenetic(CandidateExplainer, DiceGenetic):
         self,
         problem: Problem,
         options: Any,
-        task: Task,
         scores: NativeScores,
         progress: Callable[[int], object],
     ) -> Found:

@@ -11,7 +11,6 @@ from dice_extended_plugin import host, neighbours
 from dice_extended_plugin.candidate_options import NeighbourOptions
 from dice_extended_plugin.candidates import Problem
 from dice_extended_plugin.errors import InvalidInputError
-from dice_extended_plugin.explainers.batched import Task
 from dice_extended_plugin.explainers.candidate_search import CandidateExplainer
 from dice_extended_plugin.found import Found
 from dice_extended_plugin.native_scores import NativeScores
@@ -44,7 +43,6 @@ class DiceExtendedKD(CandidateExplainer, DiceKD):
         self,
         problem: Problem,
         options: Any,
-        task: Task,
         scores: NativeScores,
         progress: Callable[[int], object],
     ) -> Found:

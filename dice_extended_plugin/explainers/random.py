@@ -10,7 +10,6 @@ from dice_ml.explainer_interfaces.dice_random import DiceRandom
 from dice_extended_plugin import random_search
 from dice_extended_plugin.candidate_options import RandomOptions
 from dice_extended_plugin.candidates import Problem
-from dice_extended_plugin.explainers.batched import Task
 from dice_extended_plugin.explainers.candidate_search import CandidateExplainer
 from dice_extended_plugin.found import Found
 from dice_extended_plugin.native_scores import NativeScores
@@ -35,7 +34,6 @@ class DiceExtendedRandom(CandidateExplainer, DiceRandom):
         self,
         problem: Problem,
         options: Any,
-        task: Task,
         scores: NativeScores,
         progress: Callable[[int], object],
     ) -> Found:

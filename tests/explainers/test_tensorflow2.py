@@ -13,7 +13,6 @@ tf = pytest.importorskip("tensorflow")
 
 import dice_ml  # noqa: E402
 import keras  # noqa: E402
-import pandas as pd  # noqa: E402
 from dice_ml.explainer_interfaces.dice_tensorflow2 import DiceTensorFlow2  # noqa: E402
 
 from dice_extended_plugin import Dice  # noqa: E402
@@ -332,4 +331,3 @@ def test_rows_of_one_search_run_on_the_double_copy(tf_explainer):
     assert scores.searched.dtype == torch.float64 and scores.module.dtype == torch.float32
     rows = np.random.default_rng(0).uniform(size=(5, scores.n_columns))
     np.testing.assert_allclose(scores.numpy(rows), scores.native(rows), atol=1e-5)
-    assert isinstance(pd.DataFrame(scores.numpy(rows)), pd.DataFrame)
