@@ -33,7 +33,7 @@ _STREAM = 32
 #: Rows in a population per counterfactual asked for, as in dice-ml.
 POPULATION = 10
 #: Rows per counterfactual that lead a population: a diverse set, whose robustness is measured.
-_LEADERS = 2
+_LEADERS = 1
 #: Children of a generation as a share of the population.
 _CHILDREN = 0.5
 #: Most features that the rows near the query start with changed.
@@ -41,6 +41,10 @@ _MOST_CHANGES = 4
 #: Generations without progress after which a query stops; one that lacks counterfactuals waits
 #: ten times as long.
 _PATIENCE = 5
+#: Calm generations after which a population that is whole turns to robustness.
+_SETTLED = 3
+#: As _PATIENCE, once robustness counts.
+_FIRM_PATIENCE = 3
 #: Worse than any counterfactual's loss: rows that are none come after all that are.
 _INVALID = 1e6
 
@@ -182,6 +186,8 @@ class _Evolution:
         self.loss = np.full((n, self.size), np.inf)
         self.met = np.zeros((n, self.size), dtype=bool)
         self.stable = np.full((n, self.size), np.nan)
+        # Whether robustness counts yet: a population first comes near, then firm.
+        self.firm = np.zeros(n, dtype=bool)
 
     def start(self, neighbours: Neighbours | None) -> None:
         """Fill half of the populations with neighbours or random rows, half near the query.
@@ -224,7 +230,12 @@ class _Evolution:
             best[going] = np.minimum(loss, best[going])
             count[going] = np.maximum(count[going], number)
             stop = np.full(len(going), "", dtype=object)
-            patience = np.where(whole, _PATIENCE, 10 * _PATIENCE)
+            patience = np.where(self.firm[going], _FIRM_PATIENCE, _PATIENCE)
+            patience = np.where(whole, patience, 10 * _PATIENCE)
+            if problem.preference.robust:
+                turn = whole & ~self.firm[going] & (calm[going] >= _SETTLED)
+                self.firm[going] |= turn
+                best[going[turn]], calm[going[turn]] = np.inf, 0
             done = calm[going] >= patience
             stop[done] = np.where(whole[done], "converged", "stalled")
             if generation >= breeding.max_generations:
@@ -360,6 +371,7 @@ class _Evolution:
             return
         head = slice(0, _LEADERS * self.problem.total_CFs)
         lacking = self.met[going, head] & np.isnan(self.stable[going, head])
+        lacking &= self.firm[going, None]
         fits = self.problem.budget.affords(self.found.calls[self.queries[going]], 1)
         lacking &= fits[:, None]
         who, place = np.nonzero(lacking)

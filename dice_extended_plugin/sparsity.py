@@ -3,7 +3,7 @@
 dice-ml walks each continuous feature of each row back towards the query, one model call a step.
 Here all rows walk together: the steps of a walk are tried in growing blocks (or by bisection), so
 that the number of model calls grows with the logarithm of the longest walk and not with the number
-of rows. With noise, a step back must leave the row as stable as it was.
+of rows. With noise, a walk goes back as far as leaves the row as stable as it was.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEEP = 0.95
 
 @dataclass(frozen=True)
 class Guard:
-    """Keeps a step from undoing robustness.
+    """Keeps a walk from undoing robustness.
 
     Parameters
     ----------
@@ -71,7 +71,8 @@ def enhance_sparsity(
     algorithm : {"linear", "binary"}
         Linear stops at the first step that fails; binary assumes that validity is monotone.
     guard : Guard, optional
-        None accepts every step that keeps the label, as dice-ml does.
+        Shortens a walk to the longest, found by bisection, that ends as stable as required; None
+        accepts every step that keeps the label, as dice-ml does.
     limit_steps : int
         Most steps of one linear walk.
 
@@ -83,8 +84,7 @@ def enhance_sparsity(
     if len(query) == 0 or space.n_continuous == 0:
         return u
     rows = u[valid]
-    floor = None if guard is None else KEEP * guard.stability(rows, query)
-    walk = _Walk(rows, x[query], query, space, is_target, guard, floor, limit_steps, max_rows)
+    walk = _Walk(rows, x[query], query, space, is_target, guard, limit_steps, max_rows)
     for j in search_order(deviation):  # greedy: each feature starts from what the last one left
         if deviation[j] > 0:
             walk.feature(int(j), float(deviation[j]), algorithm)
@@ -104,12 +104,13 @@ class _Walk:
         space: FeatureSpace,
         is_target: Callable[[np.ndarray, np.ndarray], np.ndarray],
         guard: Guard | None,
-        floor: np.ndarray | None,
         limit_steps: int,
         max_rows: int,
     ) -> None:
         self.rows, self.x, self.query, self.space = rows, x, query, space
-        self.is_target, self.guard, self.floor = is_target, guard, floor
+        self.is_target, self.guard = is_target, guard
+        # What a row must keep, measured before its first step: most rows never take one.
+        self.floor = np.full(len(rows), np.nan)
         self.limit_steps, self.max_rows = limit_steps, max_rows
         self.lower, self.upper = space.bounds(x)
 
@@ -126,6 +127,8 @@ class _Walk:
         length = unit / scale * np.sign(away[moving])
         walker = _bisect if algorithm == "binary" else _march
         taken = walker(steps, lambda who, step: self._stays(j, moving, length, who, step))
+        if self.guard is not None and taken.any():
+            taken = _bisect(taken, lambda who, step: self._firm(j, moving, length, who, step))
         gone = np.flatnonzero(taken > 0)
         self.rows[moving[gone]] = self._stepped(j, moving, length, gone, taken[gone])
 
@@ -151,29 +154,29 @@ class _Walk:
     def _stays(
         self, j: int, moving: np.ndarray, length: np.ndarray, who: np.ndarray, step: np.ndarray
     ) -> np.ndarray:
-        """Tell which (row, step) pairs are still counterfactuals and as stable as required."""
+        """Tell which (row, step) pairs are still counterfactuals."""
         good = np.empty(len(who), dtype=bool)
         for start in range(0, len(who), self.max_rows):
             part = slice(start, start + self.max_rows)
             row = moving[who[part]]
             rows = self._stepped(j, moving, length, who[part], step[part])
-            fine = self.is_target(rows, self.query[row])
+            good[part] = self.is_target(rows, self.query[row])
             if self.space.order:  # a repaired pair may have undone the step
-                fine &= self.space.legal(rows, self.x[row])
-            if self.guard is not None and self.floor is not None and fine.any():
-                ahead = _unbroken(fine, who[part])  # what lies behind a failure is never reached
-                stable = self.guard.stability(rows[ahead], self.query[row][ahead])
-                fine[ahead] = stable >= self.floor[row][ahead]
-            good[part] = fine
+                good[part] &= self.space.legal(rows, self.x[row])
         return good
 
-
-def _unbroken(fine: np.ndarray, who: np.ndarray) -> np.ndarray:
-    """Flag the steps before their row's first failing one; a row's steps stand together."""
-    starts = np.flatnonzero(np.r_[True, who[1:] != who[:-1]])
-    failures = np.cumsum(~fine)
-    before: np.ndarray = (failures - ~fine)[starts]
-    return failures - np.repeat(before, np.diff(np.r_[starts, len(who)])) == 0
+    def _firm(
+        self, j: int, moving: np.ndarray, length: np.ndarray, who: np.ndarray, step: np.ndarray
+    ) -> np.ndarray:
+        """Tell which (row, step) pairs are as stable as required."""
+        assert self.guard is not None
+        row = moving[who]
+        new = row[np.isnan(self.floor[row])]
+        rows = np.concatenate([self._stepped(j, moving, length, who, step), self.rows[new]])
+        stable = self.guard.stability(rows, self.query[np.concatenate([row, new])])
+        self.floor[new] = KEEP * stable[len(row) :]
+        firm: np.ndarray = stable[: len(row)] >= self.floor[row]
+        return firm
 
 
 def _march(steps: np.ndarray, stays: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
@@ -198,9 +201,10 @@ def _march(steps: np.ndarray, stays: Callable[[np.ndarray, np.ndarray], np.ndarr
 
 def _bisect(steps: np.ndarray, stays: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     """Count the steps each row can take, assuming that once it fails it keeps failing."""
-    everyone = np.arange(len(steps))
-    good = stays(everyone, steps)
-    low, high = np.where(good, steps, 0), np.where(good, steps, steps - 1)
+    going = np.flatnonzero(steps > 0)
+    low, high = np.zeros_like(steps), np.maximum(steps - 1, 0)
+    whole = going[stays(going, steps[going])]
+    low[whole] = high[whole] = steps[whole]
     while (open_ := np.flatnonzero(low < high)).size:
         middle = (low[open_] + high[open_] + 1) // 2
         fine = stays(open_, middle)
