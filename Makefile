@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
 
 # What the code here needs today. alibi, images, dask and ray are large; they join when the modules
 # that use them land (constraints.txt pins them already).
-EXTRAS ?= torch,tensorflow,art,report,test
+EXTRAS ?= torch,tensorflow,art,alibi,images,report,test
 EXTRAS_NUMPY2 ?= torch,art,report,test
 
 VENV := .venv

@@ -252,7 +252,7 @@ class CounterfactualAttack(EvasionAttack):
         problem = Problem(
             box=box,
             target=pairs.target,
-            score=score,
+            score=lambda u, _: score(u),
             aim=self._aim(pairs),
             reference=reference,
             starts=None if init is None else init[pairs.row, None].astype(np.float64),

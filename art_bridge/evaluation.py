@@ -75,14 +75,14 @@ class Evaluator:
 
     Attributes
     ----------
-    rows : ndarray of int, shape (Q,)
-        Model rows each query has used.
+    rows, calls : ndarray of int, shape (Q,)
+        Model rows each query has used, and calls it took part in.
     """
 
     def __init__(self, problem: Problem, started: float | None = None) -> None:
         self.problem = problem
         self.box, self.aim = problem.box, problem.aim
-        self.rows = np.zeros(len(problem.target), dtype=np.int64)
+        self.rows, self.calls = np.zeros((2, len(problem.target)), dtype=np.int64)
         self.started = time.monotonic() if started is None else started
 
     @property
@@ -93,9 +93,12 @@ class Evaluator:
 
     def left(self, query: np.ndarray) -> np.ndarray:
         """Return how many rows each query may still use."""
-        limit = self.problem.options.max_rows
-        most = np.iinfo(np.int64).max if limit is None else limit
-        return most - self.rows[query]
+        options = self.problem.options
+        most = np.iinfo(np.int64).max if options.max_rows is None else options.max_rows
+        left = most - self.rows[query]
+        if options.max_calls is None:
+            return left
+        return np.where(self.calls[query] < options.max_calls, left, 0)
 
     def ask(self, u: np.ndarray, query: np.ndarray, where: np.ndarray | None = None) -> Answer:
         """Ask for permitted rows.
@@ -115,19 +118,24 @@ class Evaluator:
         """
         shape = u.shape[:2]
         asked = np.ones(shape, dtype=bool) if where is None else where
-        if self.problem.options.max_rows is not None:
+        if self.problem.options.max_rows is not None or self.problem.options.max_calls is not None:
             asked = asked & (np.cumsum(asked, axis=1) <= self.left(query)[:, None])
         owner = np.broadcast_to(query[:, None], shape)[asked]
         rows = u[asked]
         self.rows[query] += asked.sum(axis=1)
-        wanted, margin = self._scores(rows, self.problem.target[owner])
+        self.calls[query] += asked.any(axis=1)
+        wanted, margin = self._scores(rows, owner)
         probability, lead = np.full(shape, np.nan), np.full(shape, np.nan)
         probability[asked], lead[asked] = wanted, margin
         cost, distance = np.full(shape, 2.0), np.full(shape, np.inf)
         cost[asked] = self.prob_cost(wanted, owner)
         distance[asked] = self.distance(rows, owner)
         with np.errstate(invalid="ignore"):
-            return Answer(lead > 0, probability, lead, cost, distance)
+            answer = Answer(lead > 0, probability, lead, cost, distance)
+        if self.problem.seen is not None:
+            good = answer.is_target[asked]
+            self.problem.seen(rows[good], self.problem.names(owner[good]), wanted[good])
+        return answer
 
     def within(self, query: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the bounds of each column, (Qs, d) each, that no nearer row can pass."""
@@ -161,13 +169,14 @@ class Evaluator:
         missed = answer.prob_cost > self.aim.tolerance
         return np.where(answer.is_target, 0.0, 4.0) + missed
 
-    def _scores(self, rows: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _scores(self, rows: np.ndarray, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return rounded scores of the target class and their lead, (n,) each."""
+        target, name = self.problem.target[query], self.problem.names(query)
         wanted, lead = np.empty(len(rows)), np.empty(len(rows))
         size = self.problem.options.batch_rows
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
-            scores = self._call(rows[part])
+            scores = self._call(rows[part], name[part])
             scores = np.rint(scores / _GRID) * _GRID
             index = (np.arange(len(scores)), target[part])
             wanted[part] = scores[index]
@@ -175,9 +184,9 @@ class Evaluator:
             lead[part] = wanted[part] - scores.max(axis=1)
         return wanted, lead
 
-    def _call(self, rows: np.ndarray) -> np.ndarray:
+    def _call(self, rows: np.ndarray, name: np.ndarray) -> np.ndarray:
         n = len(rows)
-        short = -n % _MULTIPLE
-        if short:
-            rows = np.concatenate([rows, np.repeat(rows[-1:], short, axis=0)])
-        return np.array(self.problem.score(rows)[:n], dtype=np.float64)
+        filled = np.minimum(np.arange(n + -n % _MULTIPLE), n - 1)
+        if len(filled) > n:
+            rows, name = rows[filled], name[filled]
+        return np.array(self.problem.score(rows, name)[:n], dtype=np.float64)

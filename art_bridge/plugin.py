@@ -1,4 +1,4 @@
-"""What the ART bridge registers: attacks, metrics and defences for ART."""
+"""What the ART bridge registers: attacks, metrics and defences for ART, a method for dice-ml."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @hookimpl
 def dice_extended_register(registry: Registry) -> None:
     """Add the components of the ART bridge."""
-    for component in (*_ATTACKS, *_METRICS, *_DEFENCES):
+    for component in (*_ATTACKS, *_METRICS, *_DEFENCES, _DICE_METHOD):
         registry.add(component)
 
 
@@ -33,6 +33,12 @@ _ATTACKS = (
         extra="art",
         summary="A row of another class at the border, for any ART classifier that predicts",
     ),
+)
+_DICE_METHOD = Component(
+    "dice_method",
+    "nsga3",
+    "art_bridge.explainer:DiceExtendedNSGA3",
+    summary="Robust counterfactuals by the attacks' NSGA-III search, for any classifier",
 )
 _METRICS = (
     Component(

@@ -73,6 +73,7 @@ class Pool:
         out = SearchResult.nothing(self.evaluator.box.x)
         out.begun[:] = True
         out.rows[:] = self.evaluator.rows
+        out.calls[:] = self.evaluator.calls
         out.success = best.is_target.copy()
         reached = best.prob_cost <= self.evaluator.aim.tolerance
         out.reached = out.success & reached

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -54,8 +54,8 @@ class Options:
         "faithful" is the paper's NSGA-III; "fast" seeds a smaller one by local moves.
     population, generations : int
         Size of each NSGA-III population, and the number of populations, the first included.
-    max_rows : int or None
-        Model rows each query may take.
+    max_rows, max_calls : int or None
+        Model rows each query may take, and model calls it may take part in.
     max_seconds : float or None
         Wall time of the whole search.
     minimal : bool
@@ -72,6 +72,7 @@ class Options:
     population: int = 50
     generations: int = 40
     max_rows: int | None = 3000
+    max_calls: int | None = None
     max_seconds: float | None = None
     minimal: bool = True
     rates: Rates = field(default_factory=Rates)
@@ -90,7 +91,8 @@ class Problem:
     target : ndarray of int, shape (Q,)
         Class each is to become.
     score : callable
-        ``(n, d) -> (n, classes)`` class probabilities; called with whole batches.
+        ``(n, d), (n,) -> (n, classes)``: class probabilities of rows, given the query each row
+        belongs to by its name; called with whole batches.
     aim : Aim
     reference : Reference
         Rows of the training data to start from.
@@ -99,16 +101,27 @@ class Problem:
     options : Options
     random_state : int
         Seed; each query draws from a stream of its own.
+    name : ndarray of int, shape (Q,), optional
+        What `score` knows each query by; its place by default.
+    seen : callable, optional
+        ``seen(rows, names, probability)``, told every row (n, d) that was asked for and has the
+        label. Without it only the best row is known in the end.
     """
 
     box: Box
     target: np.ndarray
-    score: Callable[[np.ndarray], np.ndarray]
+    score: Callable[[np.ndarray, np.ndarray], np.ndarray]
     aim: Aim
     reference: Reference
     starts: np.ndarray | None = None
     options: Options = field(default_factory=Options)
     random_state: int = 0
+    name: np.ndarray | None = None
+    seen: Callable[[np.ndarray, np.ndarray, np.ndarray], object] | None = None
+
+    def names(self, query: np.ndarray) -> np.ndarray:
+        """Return the names of queries."""
+        return query if self.name is None else self.name[query]
 
     def take(self, index: np.ndarray) -> Problem:
         """Return the problem of some of the queries."""
@@ -118,6 +131,7 @@ class Problem:
             target=self.target[index],
             aim=replace(self.aim, probability=self.aim.probability[index]),
             starts=None if self.starts is None else self.starts[index],
+            name=self.names(index),
         )
 
 
@@ -135,8 +149,8 @@ class SearchResult:
         Whether O_prob is within the tolerance besides.
     distance, probability : ndarray of shape (Q,)
         Norm of the change, and probability of the target class; NaN where there is none.
-    rows : ndarray of int, shape (Q,)
-        Model rows used.
+    rows, calls : ndarray of int, shape (Q,)
+        Model rows used, and model calls taken part in.
     begun : ndarray of bool, shape (Q,)
         False where time ran out before the query's turn.
     """
@@ -147,6 +161,7 @@ class SearchResult:
     distance: np.ndarray
     probability: np.ndarray
     rows: np.ndarray
+    calls: np.ndarray
     begun: np.ndarray
 
     @classmethod
@@ -160,10 +175,11 @@ class SearchResult:
             distance=np.full(n, np.nan),
             probability=np.full(n, np.nan),
             rows=np.zeros(n, dtype=np.int64),
+            calls=np.zeros(n, dtype=np.int64),
             begun=np.zeros(n, dtype=bool),
         )
 
     def put(self, index: np.ndarray, part: SearchResult) -> None:
         """Write the result of some of the queries."""
-        for name in ("u", "success", "reached", "distance", "probability", "rows", "begun"):
-            getattr(self, name)[index] = getattr(part, name)
+        for field_ in fields(self):
+            getattr(self, field_.name)[index] = getattr(part, field_.name)

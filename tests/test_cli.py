@@ -182,4 +182,5 @@ def test_the_real_command():
     )
     assert done.returncode == 0, done.stderr
     assert "gradient" in done.stdout
-    assert "art_bridge" not in done.stdout, "it has no dice_method"
+    assert "nsga3" in done.stdout
+    assert "alibi_bridge" not in done.stdout, "it has no dice_method"

@@ -49,6 +49,11 @@ _TORCH = (
     *("terms", "soft_codes", "soft_robustness", "goals", "objective", "descent"),
     *("differentiable", "keras_scores", "explainers.*", "demo"),
 )
+_NETWORKS = (
+    *("attgan.*", "counterfactual_gan.*", "target", "twins", "probing", "gradcam", "fid"),
+    *("attacks", "edit_scores", "joint", "plausible"),
+)
+_ALIBI = ("adapter", "joint", "plausible")
 _ART = ("attack", "attack_base", "baselines", "detector", "register", "trainer", "explainer")
 
 
@@ -57,13 +62,13 @@ def _in(package, names):
 
 
 HEAVY = {
-    "torch": _in("dice_extended_plugin", _TORCH),
+    "torch": _in("dice_extended_plugin", _TORCH) + _in("alibi_bridge", _NETWORKS),
     "dice_ml": _in("dice_extended_plugin", _DICE_ML) + _in("art_bridge", ["explainer"]),
     "raiutils": _in("dice_extended_plugin", _DICE_ML),
     "tensorflow": _in("dice_extended_plugin", ["keras_scores"]),
     "keras": _in("dice_extended_plugin", ["keras_scores"]),
     "art": _in("art_bridge", _ART),
-    "alibi": (),
+    "alibi": _in("alibi_bridge", _ALIBI),
 }
 #: Not loaded by importing one of our packages, nor by finding the plugins.
 HOSTS = ("torch", "tensorflow", "keras", "art", "alibi", "dice_ml", "sklearn", "pandas", "numpy")

@@ -169,6 +169,24 @@ def _quality(found: dict[str, float]) -> list[str]:
     return [f"{found[name]:.3f}" for name in names]
 
 
+def forest_methods() -> str:
+    """Every method without gradients, side by side."""
+    result = load("forest_methods_german")
+    rows = [
+        [
+            method if mode == "plain" else "",
+            mode,
+            f"{1e3 * found['cpu_seconds_per_query']:.0f} ms",
+            f"{found['changed']:.2f}",
+            *_quality(found),
+        ]
+        for method, modes in result["methods"].items()
+        for mode, found in modes.items()
+    ]
+    head = ["method", "mode", "CPU a query", "features changed ↓"]
+    return table([*head, "validity", "proximity ↓", "noise validity ↑", "det K ↑"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "gain": gain,
@@ -176,6 +194,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "scale": scale,
     "invariance": invariance,
     "methods": methods,
+    "forest_methods": forest_methods,
 }
 
 

@@ -32,7 +32,7 @@ def problem(score, x, target, rows, aim=None, box=None, starts=None, seed=0, **o
     return Problem(
         box=box,
         target=np.broadcast_to(target, len(x)).astype(int),
-        score=score,
+        score=lambda rows, _: score(rows),
         aim=aim,
         reference=reference,
         starts=starts,

@@ -148,7 +148,7 @@ def test_a_row_stands_for_itself_wherever_it_is():
 def test_the_row_budget_holds(mode, limit):
     asked = []
 
-    def counting(rows):
+    def counting(rows, _):
         asked.append(len(rows))
         return SCORE(rows)
 
@@ -160,7 +160,7 @@ def test_the_row_budget_holds(mode, limit):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_time_runs_out(mode):
-    def slow(rows):
+    def slow(rows, _):
         time.sleep(0.02)
         return SCORE(rows)
 
@@ -374,7 +374,7 @@ def test_a_feature_space_is_a_box(space, table, queries):
         Problem(
             box=SpaceBox.build(x, space),
             target=1 - score(x).argmax(axis=1),
-            score=score,
+            score=lambda u, _: score(u),
             aim=Aim(np.full(len(x), 0.5)),
             reference=Reference(rows, score(rows).argmax(axis=1)),
             options=Options(),

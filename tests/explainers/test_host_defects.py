@@ -602,6 +602,24 @@ def test_saturated_models_give_no_nan(mixed):
         assert (own_labels(ours, table) == table["y"]).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_search_runs_in_one_precision_on_one_device(explainer, queries, monkeypatch, dtype):
+    """Defect 11: dice-ml's weights and query are float64, its candidates float32 and on the CPU."""
+    from dice_extended_plugin.objective import Objective
+
+    own, seen = Objective.terms, []
+
+    def watched(self, u, x):
+        terms, scores = own(self, u, x)
+        seen.extend((value.dtype, value.device.type) for value in (u, scores, *terms.values()))
+        return terms, scores
+
+    monkeypatch.setattr(Objective, "terms", watched)
+    ours = explainer(dtype=dtype, device="cpu")
+    ours.generate_counterfactuals(queries[:2], 2, **QUICK)
+    assert set(seen) == {(dtype, "cpu")}
+
+
 def test_nothing_is_printed(explainer, queries, capsys):
     """Defect 12: dice-ml prints its verdict whatever ``verbose`` says."""
     ours = explainer()
