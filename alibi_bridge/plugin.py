@@ -1,13 +1,11 @@
-"""What the Alibi bridge registers: nothing yet.
-
-The two GAN auditors (``alibi_explainer``) are added here, one line each, when they are written.
-"""
+"""What the Alibi bridge registers: two explainers, and the engines of the attribute search."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from dice_extended_plugin.hookspecs import hookimpl
+from dice_extended_plugin.registry import Component
 
 if TYPE_CHECKING:
     from dice_extended_plugin.registry import Registry
@@ -15,4 +13,42 @@ if TYPE_CHECKING:
 
 @hookimpl
 def dice_extended_register(registry: Registry) -> None:
-    """Register nothing, see the module's text."""
+    """Add the components of the Alibi bridge."""
+    for component in (*_EXPLAINERS, *_ENGINES):
+        registry.add(component)
+
+
+_EXPLAINERS = (
+    Component(
+        "alibi_explainer",
+        "plausible_counterfactual",
+        "alibi_bridge.plausible:PlausibleCounterfactual",
+        extra="alibi",
+        summary="Attribute edits of an image that look real and that a classifier misreads",
+    ),
+    Component(
+        "alibi_explainer",
+        "counterfactual_gan",
+        "alibi_bridge.joint:CounterfactualGAN",
+        extra="alibi",
+        summary="Classifier, counterfactual generator and uncertainty score, trained together",
+    ),
+)
+_ENGINES = (
+    Component(
+        "search_engine",
+        "smpso",
+        "alibi_bridge.smpso:SMPSO",
+        summary="Speed-constrained particle swarm with an archive of 100",
+    ),
+    Component(
+        "search_engine", "nsga2", "pymoo.algorithms.moo.nsga2:NSGA2", summary="pymoo's NSGA-II"
+    ),
+    Component("search_engine", "gde3", "pymoo.algorithms.moo.gde3:GDE3", summary="pymoo's GDE3"),
+    Component(
+        "search_engine",
+        "random",
+        "alibi_bridge.engines:RandomSearch",
+        summary="Uniform draws, the baseline",
+    ),
+)
