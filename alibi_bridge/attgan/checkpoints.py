@@ -1,0 +1,60 @@
+"""The state of a training on disk, and whether it belongs to the training at hand."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alibi_bridge.attgan.training import Trainer
+from alibi_bridge.images import ImageSource
+from alibi_bridge.saving import CONFIG, load_bundle, save_bundle
+from dice_extended_plugin.errors import InvalidInputError
+
+__all__ = ["fingerprint", "resume", "save"]
+
+_logger = logging.getLogger(__name__)
+_KIND = "attgan checkpoint"
+
+
+def fingerprint(source: ImageSource) -> dict[str, Any]:
+    """Return what tells one training set from another: its size, format and first and last rows."""
+    n = len(source)
+    X, A = source.batch(np.unique(np.r_[0 : min(8, n), max(0, n - 8) : n]))
+    data = hashlib.sha256(np.ascontiguousarray(X).tobytes())
+    data.update(np.asarray(A, dtype=np.uint8).tobytes())
+    return {"images": n, "format": source.format.to_dict(), "data": data.hexdigest()}
+
+
+def save(trainer: Trainer, folder: Path, run: dict[str, Any]) -> None:
+    """Write the trainer's state and the settings `run` of its training, whole or not at all."""
+    numbers, tensors = trainer.state()
+    save_bundle(folder, _KIND, {"run": run, "state": numbers}, tensors)
+
+
+def resume(trainer: Trainer, folder: Path, run: dict[str, Any]) -> None:
+    """Load the state of `folder`, if it holds one.
+
+    Raises
+    ------
+    InvalidInputError
+        A ``ValueError``: it is damaged, something else, or of a training with other settings.
+    """
+    # An interrupted swap leaves the earlier checkpoint aside; load_bundle finds it.
+    aside = folder.with_name(f".{folder.name}.old")
+    if not (folder / CONFIG).exists() and not aside.is_dir():
+        return
+    config, tensors = load_bundle(folder, _KIND)
+    known = config.get("run", {})
+    differ: Sequence[str] = [name for name, value in run.items() if known.get(name) != value]
+    if differ:
+        raise InvalidInputError(
+            f"{folder} holds the checkpoint of another training: its {', '.join(differ)} differ; "
+            f"give another folder, or resume=False to begin anew"
+        )
+    trainer.load(config["state"], tensors)
+    _logger.info("training goes on at step %d", trainer.step)

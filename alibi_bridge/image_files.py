@@ -1,0 +1,335 @@
+"""Images that lie in files: a folder with a table, an npz file, JPEGs in an npz file."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alibi_bridge.attributes import check_attributes, pick_columns, read_attribute_table
+from alibi_bridge.formats import ImageFormat
+from alibi_bridge.images import ArraySource, checked_rows
+from dice_extended_plugin.errors import InvalidInputError
+
+__all__ = ["FolderSource", "JpegSource", "fit_image", "load_npz"]
+
+_logger = logging.getLogger(__name__)
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
+
+
+class FolderSource:
+    """Image files and a table of their attributes; files are read when a batch needs them.
+
+    Parameters
+    ----------
+    folder : path
+        Where the files are.
+    table : path
+        A CSV file whose first column holds the file names and whose header names the attributes,
+        or CelebA's list format (a count, a line of names, a line per image).
+    size : int, default 64
+        Height and width the images are brought to.
+    crop : int, optional
+        Side of the central square that is cut out before resizing (CelebA: 170). Default: the
+        largest there is.
+    attributes : sequence of str, optional
+        The columns to use. Default: all.
+    on_bad : {"raise", "skip"}, default "raise"
+        What to do with a file that is missing, cannot be read or is smaller than `crop`.
+    verify : bool, default True
+        Read every file once at the beginning. Without it a corrupt file is met in its batch, and
+        raises there whatever `on_bad` says.
+
+    Attributes
+    ----------
+    files : tuple of str
+        Names of the images in use.
+    skipped : dict of str to str
+        Why an image of the table is not in use.
+    unlisted : tuple of str
+        Image files of the folder that the table does not name.
+
+    Raises
+    ------
+    InvalidInputError
+        A ``ValueError``: no such folder or table, a bad file with ``on_bad="raise"``, bad
+        attributes, nothing left to use.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        table: str | os.PathLike[str],
+        *,
+        size: int = 64,
+        crop: int | None = None,
+        attributes: Sequence[str] | None = None,
+        on_bad: str = "raise",
+        verify: bool = True,
+    ) -> None:
+        if on_bad not in ("raise", "skip"):
+            raise InvalidInputError(f"on_bad must be 'raise' or 'skip', it is {on_bad!r}")
+        self._folder, self._crop = Path(folder), crop
+        if not self._folder.is_dir():
+            raise InvalidInputError(f"there is no folder {self._folder}")
+        self._format = ImageFormat(size, size, 3, (0.0, 255.0))
+        files, names, values = read_attribute_table(table)
+        columns = pick_columns(names, attributes)
+        self.skipped = self._find_bad(files, verify)
+        if self.skipped and on_bad == "raise":
+            name, reason = next(iter(self.skipped.items()))
+            raise InvalidInputError(
+                f"{len(self.skipped)} of the {len(files)} images of {table} cannot be used, the "
+                f"first is {name}: {reason}; mend them, or give on_bad='skip'"
+            )
+        kept = [row for row, name in enumerate(files) if name not in self.skipped]
+        if not kept:
+            raise InvalidInputError(f"none of the {len(files)} images of {table} can be used")
+        if self.skipped:
+            _logger.warning("%d of %d images are left out", len(self.skipped), len(files))
+        self.files = tuple(files[row] for row in kept)
+        self.A, self._attributes = check_attributes(
+            values[np.ix_(kept, columns)], [names[column] for column in columns], len(kept)
+        )
+        known = set(files)
+        self.unlisted = tuple(
+            sorted(
+                path.name
+                for path in self._folder.iterdir()
+                if path.suffix.lower() in _SUFFIXES and path.name not in known
+            )
+        )
+        if self.unlisted:
+            _logger.info("%d files of %s are not in the table", len(self.unlisted), folder)
+
+    @property
+    def format(self) -> ImageFormat:
+        """Layout and range of the images."""
+        return self._format
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the attributes."""
+        return self._attributes
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Read the images of some rows."""
+        index = checked_rows(indices, len(self))
+        images = np.empty((len(index), *self._format.shape), dtype=np.uint8)
+        for place, row in enumerate(index):
+            images[place] = self._read(self.files[row])
+        return images, self.A[index]
+
+    def _read(self, name: str) -> np.ndarray:
+        return fit_image(self._folder / name, self._format.height, self._crop, name=name)
+
+    def _find_bad(self, files: Sequence[str], verify: bool) -> dict[str, str]:
+        bad = {}
+        for name in files:
+            path = self._folder / name
+            if not path.resolve().is_relative_to(self._folder.resolve()):
+                bad[name] = "it lies outside the folder"
+            elif not path.is_file():
+                bad[name] = "there is no such file in the folder"
+            elif verify:
+                try:
+                    self._read(name)
+                except InvalidInputError as error:
+                    bad[name] = str(error)
+        return bad
+
+
+class JpegSource:
+    """JPEG bytes of many images in one npz file; an image is decoded when a batch needs it.
+
+    The file holds ``jpeg`` (all bytes in a row, uint8), ``offsets`` (n + 1 places in it),
+    ``attributes`` (n, m) and ``attribute_names``; a ``split`` (n,) is kept beside it.
+
+    Parameters
+    ----------
+    path : path
+    size : int, optional
+        Height and width the images are brought to. Default: that of the first image.
+    attributes : sequence of str, optional
+        The columns to use. Default: all.
+
+    Attributes
+    ----------
+    A : ndarray of uint8, shape (n, m)
+    split : ndarray, shape (n,), or None
+
+    Raises
+    ------
+    InvalidInputError
+        A ``ValueError``: not such a file, or attributes that cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        size: int | None = None,
+        attributes: Sequence[str] | None = None,
+    ) -> None:
+        parts = _read_npz(path, ("jpeg", "offsets", "attributes", "attribute_names"))
+        self._jpeg, self._offsets = parts["jpeg"], parts["offsets"].astype(np.int64)
+        steps = np.diff(self._offsets)
+        if len(steps) < 1 or (steps < 1).any() or self._offsets[-1] > len(self._jpeg):
+            raise InvalidInputError(f"{path}: offsets do not cut jpeg into images")
+        names = [str(name) for name in parts["attribute_names"]]
+        columns = pick_columns(names, attributes)
+        values = parts["attributes"]
+        if values.shape != (len(steps), len(names)):
+            raise InvalidInputError(
+                f"{path}: attributes has shape {values.shape}, expected {(len(steps), len(names))}"
+            )
+        self.A, self._attributes = check_attributes(
+            values[:, columns], [names[column] for column in columns], len(steps)
+        )
+        self.split = parts.get("split")
+        if size is None:
+            size = _open(self._bytes(0), "image 0").height
+        self._format = ImageFormat(size, size, 3, (0.0, 255.0))
+
+    @property
+    def format(self) -> ImageFormat:
+        """Layout and range of the images."""
+        return self._format
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the attributes."""
+        return self._attributes
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Decode the images of some rows."""
+        index = checked_rows(indices, len(self))
+        images = np.empty((len(index), *self._format.shape), dtype=np.uint8)
+        for place, row in enumerate(index):
+            images[place] = fit_image(self._bytes(row), self._format.height, name=f"image {row}")
+        return images, self.A[index]
+
+    def _bytes(self, row: int) -> bytes:
+        blob: bytes = self._jpeg[self._offsets[row] : self._offsets[row + 1]].tobytes()
+        return blob
+
+
+def load_npz(
+    path: str | os.PathLike[str],
+    *,
+    images: str = "images",
+    values: str = "attributes",
+    names: str = "attribute_names",
+    attributes: Sequence[str] | None = None,
+) -> ArraySource:
+    """Return the source of an npz file with arrays of images, attributes and their names.
+
+    Parameters
+    ----------
+    path : path
+    images, values, names : str
+        Names of the arrays in the file.
+    attributes : sequence of str, optional
+        The columns to use. Default: all.
+
+    Raises
+    ------
+    InvalidInputError
+        A ``ValueError``: not such a file, or arrays that :class:`ArraySource` refuses.
+    """
+    parts = _read_npz(path, (images, values, names))
+    known = [str(name) for name in parts[names]]
+    columns = pick_columns(known, attributes)
+    table = parts[values]
+    if table.ndim != 2 or table.shape[1] != len(known):
+        raise InvalidInputError(
+            f"{path}: {values} has shape {table.shape}, {names} names {len(known)} columns"
+        )
+    return ArraySource(parts[images], table[:, columns], [known[column] for column in columns])
+
+
+def fit_image(
+    image: str | os.PathLike[str] | bytes,
+    size: int,
+    crop: int | None = None,
+    *,
+    name: str = "image",
+) -> np.ndarray:
+    """Read an image, cut out its central square, and resize it.
+
+    Parameters
+    ----------
+    image : path or bytes
+    size : int
+        Height and width of the result.
+    crop : int, optional
+        Side of the square. Default: the shorter side of the image.
+    name : str
+        What error texts call it.
+
+    Returns
+    -------
+    ndarray of uint8, shape (size, size, 3)
+
+    Raises
+    ------
+    InvalidInputError
+        A ``ValueError``: not an image, cut short, or smaller than `crop`.
+    """
+    from PIL import Image
+
+    picture = _open(image, name)
+    try:
+        colours = picture.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InvalidInputError(f"{name} is corrupt: {error}") from error
+    side = min(colours.size) if crop is None else crop
+    if side > min(colours.size) or side < 1:
+        raise InvalidInputError(
+            f"{name} has {colours.width} x {colours.height} pixels; crop={crop} does not fit in"
+        )
+    left, top = (colours.width - side) // 2, (colours.height - side) // 2
+    square = colours.crop((left, top, left + side, top + side))
+    if side != size:
+        square = square.resize((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(square, dtype=np.uint8)
+
+
+def _open(image: str | os.PathLike[str] | bytes, name: str) -> Any:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError(
+            "reading images needs Pillow: pip install 'dice-extended[images]'"
+        ) from error
+    try:
+        return Image.open(io.BytesIO(image) if isinstance(image, bytes) else image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InvalidInputError(f"{name} is not an image that Pillow can read") from error
+
+
+def _read_npz(path: str | os.PathLike[str], needed: Sequence[str]) -> Mapping[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = [key for key in needed if key not in file.files]
+            if missing:
+                raise InvalidInputError(
+                    f"{path} has no array {missing[0]!r}; it has {', '.join(file.files)}"
+                )
+            optional = [key for key in ("split",) if key in file.files]
+            return {key: file[key] for key in (*needed, *optional)}
+    except InvalidInputError:
+        raise
+    except (OSError, ValueError, AttributeError, EOFError) as error:
+        raise InvalidInputError(f"{path} is not a readable npz file: {error}") from error
