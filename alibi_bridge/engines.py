@@ -1,0 +1,95 @@
+"""The search engines: algorithms of pymoo that take ``pop_size`` and ``sampling``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pymoo.core.algorithm import Algorithm
+from pymoo.core.population import Population
+from pymoo.operators.sampling.rnd import FloatRandomSampling
+
+from alibi_bridge.fronts import non_dominated, thin_out
+from dice_extended_plugin.errors import InvalidInputError
+
+__all__ = ["ENGINES", "RandomSearch", "load_engine"]
+
+
+class RandomSearch(Algorithm):
+    """Points drawn uniformly from the box, the non-dominated kept: what an engine has to beat.
+
+    Parameters
+    ----------
+    pop_size : int, default 100
+        Points per generation.
+    archive_size : int, default 100
+        Points kept; beyond it the most crowded are taken out.
+    sampling : pymoo sampling or ndarray, optional
+        First points. Default: uniform, as all later ones.
+    """
+
+    def __init__(
+        self, pop_size: int = 100, archive_size: int = 100, sampling: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pop_size = pop_size
+        self.archive_size = archive_size
+        self.sampling = sampling
+        self._uniform = FloatRandomSampling()
+
+    def _initialize_infill(self) -> Population:
+        if isinstance(self.sampling, np.ndarray):
+            return Population.new(X=self.sampling)
+        sampling = self.sampling or self._uniform
+        return sampling(self.problem, self.pop_size, random_state=self.random_state)
+
+    def _infill(self) -> Population:
+        return self._uniform(self.problem, self.pop_size, random_state=self.random_state)
+
+    def _initialize_advance(self, infills: Population | None = None, **kwargs: Any) -> None:
+        self.pop = Population.empty()
+        self._advance(infills)
+
+    def _advance(self, infills: Population | None = None, **kwargs: Any) -> None:
+        pool = Population.merge(self.pop, infills)
+        F = pool.get("F")
+        kept = np.flatnonzero(non_dominated(F))
+        self.pop = pool[kept[thin_out(F[kept], self.archive_size)]]
+
+    def _set_optimum(self) -> None:
+        self.opt = self.pop
+
+
+#: Our own, as the plugin registers them: name, target, summary.
+ENGINES = {
+    "smpso": ("alibi_bridge.smpso:SMPSO", "Speed-constrained particle swarm, archive of 100"),
+    "nsga2": ("pymoo.algorithms.moo.nsga2:NSGA2", "pymoo's NSGA-II"),
+    "gde3": (
+        "pymoo.algorithms.moo.gde3:GDE3",
+        "GDE3 of pymoo 0.6.2 or newer",
+    ),
+    "random": ("alibi_bridge.engines:RandomSearch", "Uniform draws, the baseline"),
+}
+
+
+def load_engine(name: Any) -> Any:
+    """Return the engine of a name, from the registry of dice-extended.
+
+    Parameters
+    ----------
+    name : str or callable
+        A registered ``search_engine``, or itself something that takes ``pop_size`` and
+        ``sampling`` and returns an algorithm of pymoo.
+
+    Raises
+    ------
+    InvalidInputError
+        A ``ValueError``: nothing of this name is registered; the text lists what is.
+    """
+    if not isinstance(name, str):
+        if callable(name):
+            return name
+        raise InvalidInputError(f"engine must be a name or a pymoo algorithm class, got {name!r}")
+    from dice_extended_plugin.plugins import get_registry
+
+    return get_registry().load("search_engine", name)
