@@ -1,0 +1,67 @@
+"""Generators and discriminators by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dice_extended_plugin.errors import InvalidInputError, did_you_mean
+from dice_extended_plugin.registry import import_target
+
+__all__ = ["DISCRIMINATORS", "GENERATORS", "make_discriminator", "make_generator"]
+
+_HERE = "alibi_bridge.counterfactual_gan"
+#: Name -> ("module:Class", arguments that the name stands for).
+GENERATORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "unet": (f"{_HERE}.generator:UNetGenerator", {}),
+    "swin_unet": (f"{_HERE}.swin:SwinUNetGenerator", {}),
+}
+DISCRIMINATORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "cnn": (f"{_HERE}.discriminator:CNNDiscriminator", {}),
+    "resnet3": (f"{_HERE}.discriminator:ResNetDiscriminator", {"depth": 3}),
+    "resnet18": (f"{_HERE}.discriminator:ResNetDiscriminator", {"depth": 18}),
+    "resnet50": (f"{_HERE}.discriminator:ResNetDiscriminator", {"depth": 50}),
+    "swin": (f"{_HERE}.swin:SwinDiscriminator", {}),
+    "hybrid": (f"{_HERE}.discriminator:HybridDiscriminator", {}),
+}
+
+
+def make_generator(
+    name: str, channels: int, size: tuple[int, int], options: Mapping[str, Any] | None = None
+) -> Any:
+    """Return the generator of a name; draws its weights from torch's generator.
+
+    Raises
+    ------
+    InvalidInputError
+        There is no such name or option, or the size does not fit the network.
+    """
+    return _make(GENERATORS, "generator", name, channels, size, options)
+
+
+def make_discriminator(
+    name: str, channels: int, size: tuple[int, int], options: Mapping[str, Any] | None = None
+) -> Any:
+    """Return the discriminator of a name; see :func:`make_generator`."""
+    return _make(DISCRIMINATORS, "discriminator", name, channels, size, options)
+
+
+def _make(
+    table: Mapping[str, tuple[str, dict[str, Any]]],
+    what: str,
+    name: str,
+    channels: int,
+    size: tuple[int, int],
+    options: Mapping[str, Any] | None,
+) -> Any:
+    if name not in table:
+        raise InvalidInputError(
+            f"there is no {what} {name!r}{did_you_mean(str(name), table)}; there is "
+            f"{', '.join(table)}"
+        )
+    target, fixed = table[name]
+    made = import_target(target, f"{what} {name!r}", "images")
+    try:
+        return made(channels, size, **{**fixed, **(options or {})})
+    except TypeError as error:
+        raise InvalidInputError(f"{what} {name!r} does not take these options: {error}") from error

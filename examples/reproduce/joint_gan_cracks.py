@@ -1,0 +1,286 @@
+"""Train the joint counterfactual GAN on cracks, and print its figures as JSON.
+
+    python examples/reproduce/joint_gan_cracks.py --data real --size 32 --seeds 3 --budget 60
+
+For each seed: IoU of the saliency against the masks of the test images beside the baselines
+(threshold chosen on validation), accuracy of D, of G's head and of a conventional twin, flips,
+Pearson(NLL, p_fake), AUROC of p_fake under Gaussian noise, F1 under attack of D and of the twin
+(ART's PGD, and with --thorough AutoPGD and the black-box Square attack). CPU seconds are those of
+training, on one thread. Real crops need CRACKS (default ../shared/data/images); nothing that shows
+them is written but into --pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from alibi_bridge.counterfactual_gan.model import JointGAN
+from alibi_bridge.counterfactual_gan.settings import Settings
+from alibi_bridge.cracks import CrackImages, draw_cracks, load_cracks
+from alibi_bridge.metrics import label_scores
+from alibi_bridge.saliency import MaskedImages, compare_saliency
+from alibi_bridge.uncertainty import auroc, pearson_nll
+
+logger = logging.getLogger("reproduce")
+STEPS = {32: 600, 64: 800}
+
+
+def main() -> int:
+    """Run every seed and print the summary."""
+    arguments = read_arguments()
+    logging.basicConfig(
+        level=logging.INFO if arguments.verbose else logging.WARNING, stream=sys.stderr
+    )
+    torch.set_num_threads(1)
+    data = read_data(arguments)
+    results = []
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        results.append(one_seed(data, arguments, seed))
+        print(json.dumps(results[-1]), file=sys.stderr, flush=True)
+    report = {"settings": vars(arguments) | {"cracks": None, "pictures": None}, "seeds": results}
+    report["mean"], report["spread"] = (
+        {
+            key: round(float(f([row[key] for row in results])), 4)
+            for key, value in results[0].items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        }
+        for f in (np.mean, np.std)
+    )
+    report["within_budget"] = all(row["cpu_seconds"] <= arguments.budget for row in results)
+    print(json.dumps(report, indent=1))
+    return 0
+
+
+def read_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", choices=("real", "dark", "bright"), default="dark")
+    parser.add_argument("--size", type=int, choices=(32, 64), default=32)
+    parser.add_argument("--n", type=int, default=2000, help="drawn images")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, help="training steps; by size by default")
+    parser.add_argument("--budget", type=float, default=60, help="CPU seconds of training")
+    parser.add_argument("--generator", default="unet")
+    parser.add_argument("--discriminator", default="cnn")
+    parser.add_argument("--generator-options", type=json.loads, default={})
+    parser.add_argument("--discriminator-options", type=json.loads, default={})
+    parser.add_argument("--settings", type=json.loads, default={}, help="JSON")
+    parser.add_argument("--hardened", action="store_true", help="Settings.hardened()")
+    parser.add_argument("--views", type=int, default=1)
+    parser.add_argument("--sigma", type=float, default=1.0)
+    parser.add_argument("--attack", action="store_true", help="PGD on D and on a twin")
+    parser.add_argument("--thorough", action="store_true", help="AutoPGD and Square as well")
+    parser.add_argument("--trace", action="store_true", help="IoU of every look (uses masks)")
+    parser.add_argument("--cracks", type=Path, default=Path("../shared/data/images"))
+    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--verbose", action="store_true")
+    arguments = parser.parse_args()
+    arguments.steps = arguments.steps or STEPS[arguments.size]
+    if arguments.hardened:
+        arguments.settings = Settings.hardened(**arguments.settings).to_dict()
+    return arguments
+
+
+def read_data(arguments: argparse.Namespace) -> CrackImages:
+    """Return real or drawn images."""
+    if arguments.data == "real":
+        return load_cracks(arguments.cracks, arguments.size)
+    return draw_cracks(arguments.n, arguments.size, bright=arguments.data == "bright")
+
+
+def one_seed(data: CrackImages, arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """Train once and measure."""
+    train, validation, test = (data.part(name) for name in ("train", "validation", "test"))
+    tracer = Tracer(test) if arguments.trace else None
+    model, seconds = trained(arguments, arguments.settings, train, validation, seed, tracer)
+    result: dict[str, Any] = {"seed": seed, "cpu_seconds": round(seconds, 1)}
+    if tracer is not None:
+        result["trace"] = tracer.rows
+    result |= judged(model, validation, test, arguments)
+    if arguments.pictures:
+        draw(model, test, arguments.pictures / f"{arguments.data}{arguments.size}_{seed}.png")
+    if arguments.attack or arguments.thorough:
+        hardening = ("noise_weight", "attack_weight", "penalty_weight", "original_weight")
+        plain = arguments.settings | {"warmup": arguments.steps, **dict.fromkeys(hardening, 0.0)}
+        twin, result["twin_cpu_seconds"] = trained(arguments, plain, train, validation, seed)
+        result["twin_accuracy"] = accuracy(twin.predict(test.images), test.labels)
+        for name, one in (("D", model), ("twin", twin)):
+            result |= attacked(one, test, name, arguments.thorough)
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in result.items()}
+
+
+def trained(
+    arguments: argparse.Namespace,
+    settings: dict[str, Any],
+    train: CrackImages,
+    validation: CrackImages,
+    seed: int,
+    callback: Any = None,
+) -> tuple[JointGAN, float]:
+    """Return a trained model and the CPU seconds it took."""
+    model = JointGAN(
+        generator=arguments.generator,
+        discriminator=arguments.discriminator,
+        generator_options=arguments.generator_options,
+        discriminator_options=arguments.discriminator_options,
+        settings=Settings.from_dict(settings),
+        random_state=seed,
+    )
+    start = time.process_time()
+    model.fit(
+        train.images,
+        train.labels,
+        validation=(validation.images, validation.labels),
+        steps=arguments.steps,
+        callbacks=() if callback is None else (callback,),
+        verbose=arguments.verbose,
+    )
+    return model, time.process_time() - start
+
+
+class Tracer:
+    """A callback that follows IoU on test; for looking at training, never for choosing."""
+
+    def __init__(self, test: CrackImages) -> None:
+        self.test = test.rows(test.labels == 1)
+        self.rows: list[dict[str, float]] = []
+        self.seen = 0
+
+    def __call__(self, *, step: int, update: int, model: Any, sample: Any, losses: Any) -> None:
+        self.losses = losses
+        if len(model.history) > self.seen and model.history[-1].trained_g:
+            entry = model.history[-1]
+            found = model.generate(self.test.images, cycles=0).saliency
+            images = self.test.images.transpose(0, 3, 1, 2)
+            part = MaskedImages(images, self.test.masks, self.test.groups)
+            table = compare_saliency({"raw": (found.raw, found.raw)}, part, part, n_bootstrap=0)
+            self.rows.append(
+                {"iou": round(table.rows["raw"]["IoU"], 3)}
+                | {k: round(v, 4) for k, v in entry.to_dict().items() if k != "trained_g"}
+                | {k: round(v, 3) for k, v in losses.items()}
+            )
+        self.seen = len(model.history)
+
+
+def judged(
+    model: JointGAN, validation: CrackImages, test: CrackImages, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Return IoU beside the baselines, accuracy, flips, and the figures of p_fake."""
+    maps: dict[str, list[np.ndarray]] = {"raw": [], "blurred": [], "8 views": []}
+    parts = []
+    for part in (validation, test):
+        cracked = part.rows(part.labels == 1)
+        found = model.generate(
+            cracked.images, cycles=0, views=arguments.views, sigma=arguments.sigma
+        )
+        maps["raw"].append(found.saliency.raw)
+        maps["blurred"].append(found.saliency.blurred)
+        steady = model.generate(cracked.images, cycles=0, views=8, sigma=arguments.sigma)
+        maps["8 views"].append(steady.saliency.blurred)
+        channels_first = cracked.images.transpose(0, 3, 1, 2)
+        parts.append(MaskedImages(channels_first, cracked.masks, cracked.groups))
+    table = compare_saliency({k: (v[0], v[1]) for k, v in maps.items()}, *parts).rows
+    every = model.generate(test.images, cycles=0, views=arguments.views)
+    read = every.probabilities
+    noisy = model.predict(with_noise(test.images, 0.2))
+    faint = model.predict(with_noise(test.images, 0.05))
+    right = every.d_class == test.labels
+    return {
+        "iou": table["raw"]["IoU"],
+        "iou_blurred": table["blurred"]["IoU"],
+        "iou_8_views": table["8 views"]["IoU"],
+        "iou_validation": table["blurred"]["IoU_validation"],
+        "darkness": table["darkness"]["IoU"],
+        "darkness_blurred": table["darkness, blurred 5x5"]["IoU"],
+        "accuracy": float(right.mean()),
+        "g_accuracy": float((every.g_class == test.labels).mean()),
+        "f1": label_scores(test.labels, every.d_class)["F1"],
+        "flips": float((every.cf_class != test.labels).mean()),
+        "success": float(every.success.mean()),
+        "read_as_real": float(every.real.mean()),
+        "pearson": pearson_nll(read, test.labels),
+        "auroc_misread": auroc(every.p_fake[right], every.p_fake[~right]),
+        "auroc_noise_0.05": auroc(every.p_fake, faint[:, 2]),
+        "auroc_noise_0.2": auroc(every.p_fake, noisy[:, 2]),
+        "p_fake": float(every.p_fake.mean()),
+        "chosen_step": 0 if model.chosen is None else model.chosen.step,
+        "chosen_flips": 0.0 if model.chosen is None else model.chosen.turned,
+        "chosen_l1": 0.0 if model.chosen is None else model.chosen.l1,
+        "collapse": None if model.collapse is None else model.collapse.kind,
+    }
+
+
+def accuracy(read: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of images whose larger class probability is right."""
+    return float((read[:, :2].argmax(axis=1) == labels).mean())
+
+
+def with_noise(images: np.ndarray, std: float) -> np.ndarray:
+    """Add Gaussian noise; `std` is in units of images in [−1, 1]."""
+    high = 255.0 if images.dtype == np.uint8 else 1.0
+    noise = np.random.default_rng(0).normal(0, std * high / 2, images.shape)
+    return np.clip(images + noise, 0, high).astype(np.float32)
+
+
+def attacked(model: JointGAN, test: CrackImages, name: str, thorough: bool) -> dict[str, float]:
+    """Return F1 under PGD with 10 steps; ε is in units of images in [−1, 1]."""
+    from art.attacks.evasion import (
+        AutoProjectedGradientDescent,
+        ProjectedGradientDescent,
+        SquareAttack,
+    )
+
+    classifier = model.as_art_classifier()
+    x, y = test.images.astype(np.float32), test.labels
+    high = 255.0 if test.images.dtype == np.uint8 else 1.0
+    found = {}
+    for eps in (0.01, 0.03, 0.06):
+        radius = eps * high / 2
+        step = {"eps": radius, "eps_step": radius / 4, "batch_size": 64, "verbose": False}
+        attacks = {"pgd": ProjectedGradientDescent(classifier, max_iter=10, **step)}
+        if thorough:
+            attacks["apgd"] = AutoProjectedGradientDescent(
+                classifier, max_iter=30, nb_random_init=1, loss_type="cross_entropy", **step
+            )
+            attacks["square"] = SquareAttack(
+                classifier, eps=radius, max_iter=300, batch_size=64, verbose=False
+            )
+        for kind, attack in attacks.items():
+            np.random.seed(0)  # ART's attacks draw from NumPy's global generator
+            torch.manual_seed(0)
+            changed = attack.generate(x, y=np.eye(2)[y])
+            predicted = model.predict(np.clip(changed, 0, high))[:, :2].argmax(axis=1)
+            found[f"{name}_{kind}_f1_{eps}"] = label_scores(y, predicted)["F1"]
+            found[f"{name}_{kind}_accuracy_{eps}"] = float((predicted == y).mean())
+    return found
+
+
+def draw(model: JointGAN, test: CrackImages, path: Path) -> None:
+    """Write rows of image, counterfactual, saliency, mask, and the way back."""
+    from PIL import Image
+
+    rows = np.r_[np.flatnonzero(test.labels == 1)[::27][:8], np.flatnonzero(test.labels == 0)[:4]]
+    part = test.rows(rows)
+    found = model.generate(part.images, cycles=1)
+    scale = 255.0 if part.images.dtype == np.uint8 else 1.0
+    grey = (found.saliency.normalised, part.masks.astype(float))
+    columns = [part.images / scale, found.cycles[0] / scale, found.cycles[1] / scale]
+    columns += [np.repeat(map_[..., None], 3, axis=3) for map_ in grey]
+    sheet = np.concatenate([np.concatenate(list(c), axis=0) for c in columns], axis=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(np.uint8(np.clip(sheet, 0, 1) * 255))
+    picture.resize((picture.width * 3, picture.height * 3), Image.NEAREST).save(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
