@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     "README.md",
     *(f"docs/{name}.md" for name in ("dice_extended", "evaluation", "plugins", "robust_tabular")),
+    *(f"docs/{name}.md" for name in ("plausible_counterfactuals", "counterfactual_gan")),
 ]
 BLOCKS = [
     (page, number, block)
@@ -32,7 +33,8 @@ def test_every_page_has_a_block():
 @pytest.mark.parametrize(
     ("page", "number", "block"), BLOCKS, ids=[f"{p}-{n}" for p, n, _ in BLOCKS]
 )
-def test_the_block_runs_as_printed(page, number, block, tmp_path, capsys):
+def test_the_block_runs_as_printed(page, number, block, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     exec(compile(block, f"{page}[{number}]", "exec"), {"__name__": "__main__"})
 
 
