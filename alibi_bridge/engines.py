@@ -12,7 +12,7 @@ from pymoo.operators.sampling.rnd import FloatRandomSampling
 from alibi_bridge.fronts import non_dominated, thin_out
 from dice_extended_plugin.errors import InvalidInputError
 
-__all__ = ["ENGINES", "RandomSearch", "load_engine"]
+__all__ = ["RandomSearch", "load_engine"]
 
 
 class RandomSearch(Algorithm):
@@ -58,18 +58,6 @@ class RandomSearch(Algorithm):
 
     def _set_optimum(self) -> None:
         self.opt = self.pop
-
-
-#: Our own, as the plugin registers them: name, target, summary.
-ENGINES = {
-    "smpso": ("alibi_bridge.smpso:SMPSO", "Speed-constrained particle swarm, archive of 100"),
-    "nsga2": ("pymoo.algorithms.moo.nsga2:NSGA2", "pymoo's NSGA-II"),
-    "gde3": (
-        "pymoo.algorithms.moo.gde3:GDE3",
-        "GDE3 of pymoo 0.6.2 or newer",
-    ),
-    "random": ("alibi_bridge.engines:RandomSearch", "Uniform draws, the baseline"),
-}
 
 
 def load_engine(name: Any) -> Any:

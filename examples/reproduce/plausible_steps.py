@@ -8,7 +8,7 @@ import platform
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from plausible_data import Faces
 
-from alibi_bridge.attgan import AttGAN
+from alibi_bridge.attgan import AttGAN, Schedule
 from alibi_bridge.audit import audit_result, compare_audits
 from alibi_bridge.fronts import hypervolume
 from alibi_bridge.search import search
@@ -55,6 +55,7 @@ class Run:
             arguments.size,
             width=arguments.width,
             exclusive=faces.exclusive,
+            schedule=schedule(faces.schedule),
             random_state=arguments.seed,
             device=arguments.device,
         )
@@ -98,6 +99,14 @@ class Run:
             attributes=attributes[rows],
             **settings,
         )
+
+
+def schedule(changes: dict[str, Any]) -> Schedule:
+    """Return the small preset's schedule with the data's own changes."""
+    known = AttGAN.small(("any",)).schedule
+    changes = dict(changes)
+    weights = replace(known.weights, edit=changes.pop("edit", known.weights.edit))
+    return replace(known, weights=weights, **changes)
 
 
 def predictors_step(run: Run) -> dict[str, Any]:
@@ -161,7 +170,9 @@ def engines_step(run: Run) -> dict[str, Any]:
 
 def audit_step(run: Run) -> dict[str, Any]:
     """Which attributes flip each predictor, and the difference between the two."""
-    audits = {name: audit_result(run.search(name, slice(None))) for name in PREDICTORS}
+    # The least edit that flips the class: at the knee, what only pleases the critic moves as well.
+    searches = {name: run.search(name, slice(None)) for name in PREDICTORS}
+    audits = {name: audit_result(found, points="nearest") for name, found in searches.items()}
     try:
         comparison = compare_audits(audits["biased"], audits["fair"]).to_dict()
     except InvalidInputError as error:  # too few images have a counterfactual under both
@@ -201,7 +212,8 @@ def pictures_step(run: Run) -> dict[str, Any]:
             plt.close("all")
     ax = None
     for name in PREDICTORS:
-        ax = audit_result(run.search(name, slice(None))).plot(ax=ax, label=name)
+        found = run.search(name, slice(None))
+        ax = audit_result(found, points="nearest").plot(ax=ax, label=name)
     drawn.append("audit.png")
     plt.savefig(run.folder / drawn[-1], dpi=110, bbox_inches="tight")
     plt.close("all")

@@ -3,22 +3,12 @@
 import numpy as np
 import torch
 
-from alibi_bridge.engines import ENGINES
 from alibi_bridge.formats import ImageFormat
-from dice_extended_plugin.plugins import get_registry
-from dice_extended_plugin.registry import Component
 
 NAMES = ("light", "stripe", "corner", "dot", "sex")
 SIDE = 16
-
-
-def register_engines():
-    """Add what the plugin registers, where it does not yet."""
-    registry = get_registry()
-    known = {component.name for component in registry.components("search_engine")}
-    for name, (target, summary) in ENGINES.items():
-        if name not in known:
-            registry.add(Component("search_engine", name, target, summary=summary))
+#: What the plugin registers.
+ENGINES = ("gde3", "nsga2", "random", "smpso")
 
 
 class FakeAttGAN:

@@ -648,9 +648,12 @@ class TestBadInput:
 
 
 @pytest.mark.slow
-def test_a_short_training_edits_the_hair():
-    faces = procedural_faces(1000, random_state=1)
-    model = fit(AttGAN.small(faces.names), 600, faces)
-    assert model.report_["reconstruction_l1"] < 0.1
-    assert model.report_["attributes"]["light_hair"]["edit_accuracy"] > 0.8
-    assert "light_hair" not in model.dead_
+def test_small_edits_the_procedural_faces():
+    # Five CPU-minutes; the settings of examples/reproduce/plausible_faces.py.
+    faces = procedural_faces(4000, random_state=0)
+    other = procedural_faces(500, biased=False, random_state=1)
+    model = fit(AttGAN.small(faces.names), 3000, faces, validation=(other.images, other.attributes))
+    shares = {name: f["edit_accuracy"] for name, f in model.report_["attributes"].items()}
+    assert model.report_["reconstruction_l1"] <= 0.06
+    assert sum(share >= 0.8 for share in shares.values()) >= 6, shares
+    assert shares["light_hair"] >= 0.8 and not model.dead_

@@ -8,13 +8,11 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("pymoo")
 
-from fake_attgan import FakeAttGAN, LightPredictor, faces, register_engines
+from fake_attgan import FakeAttGAN, LightPredictor, faces
 
 from alibi_bridge.audit import Audit, audit, audit_result, compare_audits
 from alibi_bridge.search import search
 from dice_extended_plugin.errors import InvalidInputError
-
-register_engines()
 
 
 class Searcher:

@@ -11,7 +11,7 @@ pytest.importorskip("alibi", reason="alibi is not installed", exc_type=ImportErr
 
 from alibi.api.interfaces import Explanation
 from alibi.saving import load_explainer
-from fake_attgan import NAMES, SIDE, FakeAttGAN, LightPredictor, faces, register_engines
+from fake_attgan import NAMES, SIDE, FakeAttGAN, LightPredictor, faces
 
 from alibi_bridge.attgan import AttGAN
 from alibi_bridge.engines import RandomSearch
@@ -19,7 +19,6 @@ from alibi_bridge.plausible import PlausibleCounterfactual
 from dice_extended_plugin.errors import InvalidInputError
 
 SMALL = {"budget": 200, "pop_size": 20, "target": "sex"}
-register_engines()
 
 
 def explainer(**options):

@@ -10,12 +10,12 @@ pytest.importorskip("torch")
 pytest.importorskip("pymoo")
 
 import torch
-from fake_attgan import NAMES, SIDE, FakeAttGAN, LightPredictor, faces, register_engines
+from fake_attgan import ENGINES, NAMES, SIDE, FakeAttGAN, LightPredictor, faces
 
 from alibi_bridge.edit_problem import EditProblem
 from alibi_bridge.edit_scores import EditScorer
 from alibi_bridge.edit_space import EditSpace
-from alibi_bridge.engines import ENGINES, RandomSearch
+from alibi_bridge.engines import RandomSearch
 from alibi_bridge.formats import ImageFormat
 from alibi_bridge.fronts import hypervolume, non_dominated
 from alibi_bridge.predictors import as_predictor
@@ -24,7 +24,6 @@ from alibi_bridge.seeds import numpy_stream
 from dice_extended_plugin.errors import InvalidInputError
 
 SMALL = {"budget": 400, "pop_size": 30, "target": "sex"}
-register_engines()
 
 
 def run(n=3, seed=0, predictor=None, networks=None, **options):
