@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from alibi_bridge.attgan.training import Schedule
     from alibi_bridge.audit import Audit, AuditComparison, audit_result, compare_audits
     from alibi_bridge.counterfactual_gan.model import JointGAN
-    from alibi_bridge.counterfactual_gan.settings import Settings
     from alibi_bridge.cracks import CrackImages, draw_cracks
     from alibi_bridge.faces import procedural_faces
     from alibi_bridge.formats import ImageFormat
@@ -47,7 +46,6 @@ __all__ = [
     "Schedule",
     "SearchResult",
     "SearchSettings",
-    "Settings",
     "TargetClassifier",
     "as_predictor",
     "audit_result",
@@ -75,7 +73,6 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "Schedule": ("attgan.training", "torch"),
     "SearchResult": ("search_result", None),
     "SearchSettings": ("search", "torch"),
-    "Settings": ("counterfactual_gan.settings", None),
     "TargetClassifier": ("target", "torch"),
     "as_predictor": ("predictors", None),
     "audit_result": ("audit", None),
