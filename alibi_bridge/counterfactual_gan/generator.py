@@ -47,7 +47,10 @@ class ResidualGenerator(nn.Module):
         self.extra_loss: Tensor | None = None
 
     def body(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the residual (n, channels, H, W) and the class logits of standardised images."""
+        """Return the residual and the class logits of standardised images.
+
+        The residual is (n, channels, H, W), or (n, 1, H, W) for all channels alike.
+        """
         raise NotImplementedError
 
     def forward(
@@ -112,6 +115,9 @@ class UNetGenerator(ResidualGenerator):
         The paper's d and c.
     dropout : float, optional
         In the decoder.
+    grey_changes : bool, optional
+        Change all channels of a pixel alike. Where colour means nothing, G otherwise learns to tint
+        images, which fools D and shows nobody anything.
     classes : int, optional
 
     Raises
@@ -130,6 +136,7 @@ class UNetGenerator(ResidualGenerator):
         noise_dim: int = 16,
         noise_channels: int = 2,
         dropout: float = 0.1,
+        grey_changes: bool = False,
         classes: int = 2,
     ) -> None:
         super().__init__(channels, size, noise_dim, classes)
@@ -146,7 +153,7 @@ class UNetGenerator(ResidualGenerator):
         )
         self.up = nn.ModuleList(_Block(2 * b, b, dropout) for _, b, _ in steps)
         self.head = PooledHead([b for _, b, _ in steps], classes)
-        self.leave = nn.Conv2d(widths[0], channels, 1)
+        self.leave = nn.Conv2d(widths[0], 1 if grey_changes else channels, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 

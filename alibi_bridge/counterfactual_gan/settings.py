@@ -105,8 +105,8 @@ class Settings:
     objective: Literal["corrected", "printed"] = "corrected"
     adversarial_weight: float = 1.0
     class_weight: float = 1.0
-    l1_weight: float = 8.0
-    l1_start: float = 0.1
+    l1_weight: float = 7.0
+    l1_start: float = 0.0
     l1_ramp: float = 0.7
     cycles: int = 0
     cycle_weight: float = 0.5
@@ -161,7 +161,15 @@ class Settings:
         for field in fields(self):
             if field.type == "float":
                 _check_number(field.name, getattr(self, field.name))
-        for name in ("average", "smoothing", "cycle_ramp", "l1_ramp", "l1_start", "extras_start", "min_flips"):
+        for name in (
+            "average",
+            "smoothing",
+            "cycle_ramp",
+            "l1_ramp",
+            "l1_start",
+            "extras_start",
+            "min_flips",
+        ):
             if getattr(self, name) >= 1 and name in ("average", "smoothing"):
                 raise InvalidInputError(f"{name} must be below 1, it is {getattr(self, name)!r}")
             if getattr(self, name) > 1:

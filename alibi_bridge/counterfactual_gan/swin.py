@@ -141,6 +141,8 @@ class SwinUNetGenerator(ResidualGenerator):
         The paper's d and c.
     dropout : float, optional
         In the decoder.
+    grey_changes : bool, optional
+        Change all channels of a pixel alike.
     classes : int, optional
     """
 
@@ -154,6 +156,7 @@ class SwinUNetGenerator(ResidualGenerator):
         noise_dim: int = 16,
         noise_channels: int = 2,
         dropout: float = 0.1,
+        grey_changes: bool = False,
         classes: int = 2,
         **swin: Any,
     ) -> None:
@@ -181,7 +184,7 @@ class SwinUNetGenerator(ResidualGenerator):
             nn.SiLU(),
         )
         self.head = PooledHead([*reversed(widths[:-1]), width], classes)
-        self.leave = nn.Conv2d(width, channels, 1)
+        self.leave = nn.Conv2d(width, 1 if grey_changes else channels, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 

@@ -121,7 +121,7 @@ class Trainer:
 
     def _classify(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         with precision(self.device, self.settings.mixed_precision):
-            real = self.discriminator(self._with_noise(x))
+            real = self.discriminator(self._with_noise(x), x)
             losses = {"D": discriminator_loss(real, y, None, self.class_weights, self._smooth)}
             if not self.settings.extras_start:
                 losses |= extra_terms(self.discriminator, x, y, None, self.settings)
@@ -143,7 +143,7 @@ class Trainer:
 
     def _update_discriminator(self, x: Tensor, y: Tensor, x_hat: Tensor) -> dict[str, Tensor]:
         with precision(self.device, self.settings.mixed_precision):
-            both = self.discriminator(self._with_noise(torch.cat([x, x_hat])))
+            both = self.discriminator(self._with_noise(torch.cat([x, x_hat])), torch.cat([x, x]))
             real, fake = both.chunk(2)
             losses = {"D": discriminator_loss(real, y, fake, self.class_weights, self._smooth)}
             if self._risen(1.0) >= self.settings.extras_start:
@@ -177,7 +177,7 @@ class Trainer:
                 if index:
                     image, _ = self.generator(image)
                 name = "G" if not index else f"G pass {index + 1}"
-                read = self.discriminator(self._with_noise(image))
+                read = self.discriminator(self._with_noise(image), x)
                 losses[name] = (
                     settings.adversarial_weight
                     * weight

@@ -72,7 +72,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=60, help="CPU seconds of training")
     parser.add_argument("--generator", default="unet")
     parser.add_argument("--discriminator", default="cnn")
-    parser.add_argument("--generator-options", type=json.loads, default={})
+    parser.add_argument("--generator-options", type=json.loads, default={"grey_changes": True})
     parser.add_argument("--discriminator-options", type=json.loads, default={})
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON")
     parser.add_argument("--hardened", action="store_true", help="Settings.hardened()")

@@ -134,6 +134,17 @@ def test_light_and_contrast_do_not_matter(name):
     torch.testing.assert_close(d(x), d(0.6 * x + 0.1), atol=2e-2, rtol=2e-2)
 
 
+def test_a_counterfactual_can_be_read_in_the_units_of_its_original():
+    d = discriminator("cnn").eval()
+    x = images(2) * 0.5
+    torch.testing.assert_close(d(x, x), d(x))
+    speckled = x + 0.3 * (torch.rand_like(x) < 0.1)
+    assert not torch.allclose(d(speckled, x), d(speckled))
+    # In the units of the original a difference stays what it is, whatever else has changed.
+    standard, mean, spread = standardise(x)
+    torch.testing.assert_close((speckled - mean) / spread - standard, (speckled - x) / spread)
+
+
 def test_other_sizes():
     assert discriminator("cnn", 1, (48, 224))(images(1, 1, (48, 224))).shape == (1, 3)
     assert generator("unet", 1, (224, 224))(images(1, 1, (224, 224)))[0].shape[2] == 224
@@ -182,6 +193,7 @@ def test_the_head_pools_by_weights():
     head = PooledHead([2], 2, hidden=4)
     torch.nn.init.zeros_(head.weight[0].weight)
     maps = torch.randn(1, 2, 4, 4)
+    maps[:, :, 1, 2] += 5
     moved = maps.flip(2)
     torch.testing.assert_close(head([maps]), head([moved]))  # equal weights: a plain mean
     torch.nn.init.constant_(head.weight[0].weight, 100.0)  # one pixel takes all the weight
@@ -221,3 +233,14 @@ def test_pretrained_weights_that_are_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(InvalidInputError, match="pretrained"):
         make_discriminator("swin", 3, (32, 32), {"pretrained": str(tmp_path / "nothing")})
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_changes_can_be_grey(name):
+    g = generator(name, grey_changes=True).eval()
+    x = images(2) * 0.2
+    assert torch.equal(g(x)[0], x)
+    torch.nn.init.normal_(g.leave.weight, std=0.1)
+    change = g(x)[0] - x
+    assert change.abs().max() > 0.01
+    torch.testing.assert_close(change[:, 0], change[:, 2], atol=1e-6, rtol=0)
