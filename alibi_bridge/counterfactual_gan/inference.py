@@ -12,8 +12,9 @@ from alibi_bridge.counterfactual_gan.losses import FAKE
 from alibi_bridge.counterfactual_gan.results import Generated, saliency_of
 from alibi_bridge.counterfactual_gan.settings import Settings
 from alibi_bridge.formats import ImageFormat
-from alibi_bridge.seeds import numpy_stream
+from alibi_bridge.seeds import check_random_state
 from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.streams import query_streams
 
 __all__ = ["JointNetworks"]
 
@@ -73,7 +74,7 @@ class JointNetworks:
         cycles : int, optional
             Further passes of G on its own counterfactuals; default: as trained.
         random_state : int, optional
-            Draws G's noise; each row has its own. Default: noise 0, the typical counterfactual.
+            Draws G's noise; each image has its own. Default: noise 0, the typical counterfactual.
         views : int, optional
             Average the change over this many flips and turns of the image (1, 2, 4 or 8 of the
             square's; images that are not square have 4). Steadier changes for as many passes.
@@ -93,8 +94,10 @@ class JointNetworks:
         turns = _turns(views, form.height == form.width)
         z = np.zeros((passes, len(X), self.generator.noise_dim), np.float32)
         if random_state is not None:
-            for row in range(len(X)):
-                z[:, row] = numpy_stream(random_state, "z", row).normal(size=z[:, row].shape)
+            # Named by the image, not by its place: alone or in a batch it gets the same.
+            flat = X.reshape(len(X), -1).astype(np.float64)
+            for row, stream in enumerate(query_streams(flat, check_random_state(random_state))):
+                z[:, row] = stream.normal(size=z[:, row].shape)
         chains: list[list[Tensor]] = [[] for _ in range(passes)]
         reads: list[list[Tensor]] = [[] for _ in range(passes + 1)]
         scores = []

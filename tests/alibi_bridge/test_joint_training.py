@@ -184,6 +184,8 @@ def test_results_do_not_depend_on_the_batch_size(cracks, trained):
         one = trained.generate(cracks.images[:11], batch_size=3, **keywords)
         other = trained.generate(cracks.images[:11], batch_size=64, **keywords)
         np.testing.assert_allclose(one.counterfactual, other.counterfactual, atol=1e-5)
+        alone = trained.generate(cracks.images[7:8], **keywords)
+        np.testing.assert_allclose(alone.counterfactual[0], other.counterfactual[7], atol=1e-5)
     np.testing.assert_allclose(
         trained.predict(cracks.images, 7), trained.predict(cracks.images, 60), atol=1e-5
     )
