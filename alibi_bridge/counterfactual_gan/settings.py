@@ -120,7 +120,7 @@ class Settings:
     augmentation: Literal["full", "flips", "none"] = "full"
     average: float = 0.99
     mixed_precision: bool = False
-    noise_weight: float = 0.0
+    noise_weight: float = 0.5
     noise_level: float = 0.3
     noise_label: Literal["fake", "class"] = "fake"
     attack_weight: float = 0.0
@@ -129,7 +129,7 @@ class Settings:
     attack_label: Literal["class", "fake"] = "class"
     original_weight: float = 0.0
     penalty_weight: float = 0.0
-    extras_start: float = 0.0
+    extras_start: float = 0.3
     validate_every: int = 50
     min_flips: float = 0.75
     on_collapse: Literal["warn", "raise"] = "warn"
@@ -206,8 +206,8 @@ class Settings:
 
     @classmethod
     def hardened(cls, **changes: Any) -> Settings:
-        """Return settings with noise labelled fake and adversarial training of D."""
-        terms = {"noise_weight": 0.5, "attack_weight": 1.0, "attack_steps": 2, "extras_start": 0.3}
+        """Return settings with adversarial training of D besides the noise."""
+        terms = {"attack_weight": 1.0, "attack_steps": 2}
         return cls(**{**terms, "l1_weight": 6.0, "instance_noise": 0.2, **changes})
 
     def to_dict(self) -> dict[str, Any]:

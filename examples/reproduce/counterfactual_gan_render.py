@@ -391,6 +391,37 @@ def cost(cells: Cells) -> str:
     return markdown(head, rows)
 
 
+def defaults(_: Cells) -> str:
+    """Today's defaults, as joint_gan_cracks.py measures them; a file per run."""
+    rows = []
+    for path in sorted(RESULTS.glob("defaults_*.json")):
+        found = json.loads(path.read_text())
+        changes = found["settings"]["settings"]
+        what = {"real": "real cracks", "dark": "drawn cracks", "bright": "drawn bright cracks"}
+        label = f"{what[found['settings']['data']]}, {found['settings']['size']} px"
+        with_changes = ", ".join(f"{k}={v}" for k, v in changes.items()) or "defaults"
+        if found["settings"]["hardened"]:
+            with_changes = "hardened"
+        names = ("iou", "iou_blurred", "iou_8_views", "accuracy", "flips", "pearson")
+        numbers = [
+            f"{found['mean'][n]:.3f} ± {found['spread'][n]:.3f}"
+            for n in (*names, "auroc_noise_0.2")
+        ]
+        rows.append(
+            [
+                label,
+                with_changes,
+                str(len(found["seeds"])),
+                f"{found['mean']['cpu_seconds']:.0f} s",
+                f"{found['mean']['darkness']:.3f}, {found['mean']['darkness_blurred']:.3f}",
+                *numbers,
+            ]
+        )
+    head = ["data", "settings", "seeds", "CPU", "darkness, blurred darkness", "IoU raw ↑"]
+    head += ["IoU blurred ↑", "IoU of 8 views, blurred ↑", "D accuracy ↑", "flips ↑"]
+    return markdown([*head, "r of p_fake and loss", "AUROC noise 0.2 ↑"], rows)
+
+
 def measures(_: Cells) -> str:
     """How to read each measure."""
     rows = [
@@ -415,4 +446,5 @@ TABLES: dict[str, Callable[[Cells], str]] = {
     "robustness": robustness,
     "cost": cost,
     "measures": measures,
+    "defaults": defaults,
 }
