@@ -6,58 +6,18 @@ Each measure states its direction, range, chance value and reference, as the tab
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf, nan
 from typing import Any
 
 import numpy as np
 
 from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.measure import Measure
 
-__all__ = ["MEASURES", "PAPER", "Measure", "check_labels", "label_scores"]
+__all__ = ["MEASURES", "PAPER", "check_labels", "label_scores"]
 
 #: Title of the paper, as references give it.
 PAPER = "Counterfactual image generation for adversarially robust and interpretable classifiers"
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A named number and how to read it.
-
-    Parameters
-    ----------
-    name : str
-    direction : {"higher", "lower", ""}
-        What is better; "" for a value that only describes.
-    low, high : float
-        Range.
-    chance : str
-        What a method without any skill reaches; "" if that has no meaning.
-    reference : str
-        Where it is defined.
-    summary : str
-        One line.
-    """
-
-    name: str
-    direction: str
-    low: float
-    high: float
-    chance: str
-    reference: str
-    summary: str
-
-    def __post_init__(self) -> None:
-        if self.direction not in ("higher", "lower", ""):
-            raise InvalidInputError(
-                f"direction of measure {self.name!r} must be 'higher', 'lower' or '', not "
-                f"{self.direction!r}"
-            )
-
-    @property
-    def heading(self) -> str:
-        """The name with an arrow that points where it is better."""
-        return self.name + {"higher": " ↑", "lower": " ↓", "": ""}[self.direction]
 
 
 def _table(*rows: Measure) -> dict[str, Measure]:

@@ -8,28 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.measure import Measure
 from dice_extended_plugin.sets import CounterfactualSets
 
 __all__ = ["Metric", "metric"]
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A named measure of counterfactual sets.
+class Metric(Measure):
+    """A measure of counterfactual sets.
 
     Parameters
     ----------
-    name : str
-    direction : {"higher", "lower", ""}
-        What is better; "" for a value that only describes.
-    low, high : float
-        Range.
-    chance : str
-        What a method without any skill reaches; "" if that has no meaning.
-    reference : str
-        Where it is defined.
-    summary : str
-        One line.
+    name, direction, low, high, chance, reference, summary
+        See :class:`~dice_extended_plugin.measure.Measure`.
     compute : callable
         ``compute(sets)`` -> (Q,) values, NaN where not defined.
     needs : tuple of {"reference", "explain", "models", "seconds", "calls"}
@@ -39,23 +31,9 @@ class Metric:
         the end of an interval.
     """
 
-    name: str
-    direction: str
-    low: float
-    high: float
-    chance: str
-    reference: str
-    summary: str
     compute: Callable[[CounterfactualSets], np.ndarray]
     needs: tuple[str, ...] = ()
     tested: bool = True
-
-    def __post_init__(self) -> None:
-        if self.direction not in ("higher", "lower", ""):
-            raise InvalidInputError(
-                f"direction of metric {self.name!r} must be 'higher', 'lower' or '', not "
-                f"{self.direction!r}"
-            )
 
     def __call__(self, sets: CounterfactualSets) -> np.ndarray:
         """Measure, one value per query, (Q,)."""

@@ -33,6 +33,7 @@ LIGHT = {
         "constraints",
         "dice_sorensen",
         "errors",
+        "measure",
         "metrics",
         "noise",
         "projection",
