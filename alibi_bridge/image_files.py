@@ -13,7 +13,7 @@ import numpy as np
 
 from alibi_bridge.attributes import check_attributes, pick_columns, read_attribute_table
 from alibi_bridge.formats import ImageFormat
-from alibi_bridge.images import ArraySource, checked_rows
+from alibi_bridge.images import ArraySource, HeldSource, checked_rows
 from dice_extended_plugin.errors import InvalidInputError
 
 __all__ = ["FolderSource", "JpegSource", "fit_image", "load_npz"]
@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
 
 
-class FolderSource:
+class FolderSource(HeldSource):
     """Image files and a table of their attributes; files are read when a batch needs them.
 
     Parameters
@@ -107,19 +107,6 @@ class FolderSource:
         if self.unlisted:
             _logger.info("%d files of %s are not in the table", len(self.unlisted), folder)
 
-    @property
-    def format(self) -> ImageFormat:
-        """Layout and range of the images."""
-        return self._format
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """Names of the attributes."""
-        return self._attributes
-
-    def __len__(self) -> int:
-        return len(self.files)
-
     def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read the images of some rows."""
         index = checked_rows(indices, len(self))
@@ -147,7 +134,7 @@ class FolderSource:
         return bad
 
 
-class JpegSource:
+class JpegSource(HeldSource):
     """JPEG bytes of many images in one npz file; an image is decoded when a batch needs it.
 
     The file holds ``jpeg`` (all bytes in a row, uint8), ``offsets`` (n + 1 places in it),
@@ -198,19 +185,6 @@ class JpegSource:
         if size is None:
             size = _open(self._bytes(0), "image 0").height
         self._format = ImageFormat(size, size, 3, (0.0, 255.0))
-
-    @property
-    def format(self) -> ImageFormat:
-        """Layout and range of the images."""
-        return self._format
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """Names of the attributes."""
-        return self._attributes
-
-    def __len__(self) -> int:
-        return len(self._offsets) - 1
 
     def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Decode the images of some rows."""

@@ -16,7 +16,15 @@ from alibi_bridge.formats import ImageFormat
 from alibi_bridge.seeds import numpy_stream
 from dice_extended_plugin.errors import InvalidInputError
 
-__all__ = ["ArraySource", "ImageSource", "Subset", "as_source", "checked_rows", "split_indices"]
+__all__ = [
+    "ArraySource",
+    "HeldSource",
+    "ImageSource",
+    "Subset",
+    "as_source",
+    "checked_rows",
+    "split_indices",
+]
 
 
 @runtime_checkable
@@ -37,7 +45,33 @@ class ImageSource(Protocol):
         """Return k images in the format, and uint8 attributes of shape (k, m)."""
 
 
-class ArraySource:
+class HeldSource:
+    """What sources share that hold the attributes of all images, `A`, and one format.
+
+    Attributes
+    ----------
+    A : ndarray of uint8, shape (n, m)
+    """
+
+    A: np.ndarray
+    _format: ImageFormat
+    _attributes: tuple[str, ...]
+
+    @property
+    def format(self) -> ImageFormat:
+        """Layout and range of the images."""
+        return self._format
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the attributes."""
+        return self._attributes
+
+    def __len__(self) -> int:
+        return len(self.A)
+
+
+class ArraySource(HeldSource):
     """Images that are in memory.
 
     Parameters
@@ -75,19 +109,6 @@ class ArraySource:
         self._format = ImageFormat.of(X, value_range, channels_last)
         self.X = self._format.check(X)
         self.A, self._attributes = check_attributes(A, attributes, len(X), constant=constant)
-
-    @property
-    def format(self) -> ImageFormat:
-        """Layout and range of the images."""
-        return self._format
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """Names of the attributes."""
-        return self._attributes
-
-    def __len__(self) -> int:
-        return len(self.X)
 
     def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the images and attributes of some rows."""
