@@ -17,6 +17,8 @@ PAGES = [
     *(f"docs/{name}.md" for name in ("dice_extended", "evaluation", "plugins", "robust_tabular")),
     *(f"docs/{name}.md" for name in ("plausible_counterfactuals", "counterfactual_gan")),
 ]
+#: Alibi's explainers; their networks and searches work without it.
+NEED_ALIBI = ("PlausibleCounterfactual", "CounterfactualGAN")
 BLOCKS = [
     (page, number, block)
     for page in PAGES
@@ -34,6 +36,8 @@ def test_every_page_has_a_block():
     ("page", "number", "block"), BLOCKS, ids=[f"{p}-{n}" for p, n, _ in BLOCKS]
 )
 def test_the_block_runs_as_printed(page, number, block, tmp_path, monkeypatch, capsys):
+    if any(name in block for name in NEED_ALIBI):
+        pytest.importorskip("alibi", reason="alibi is not installed", exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
     exec(compile(block, f"{page}[{number}]", "exec"), {"__name__": "__main__"})
 
