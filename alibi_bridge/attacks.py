@@ -6,9 +6,7 @@ The networks' own range [−1, 1] is twice as wide; that factor is inside.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +16,9 @@ from torch import nn
 
 from alibi_bridge.metrics import check_labels, label_scores
 from alibi_bridge.probing import ClassView, check_images, outputs, undisturbed
-from alibi_bridge.seeds import numpy_stream, seeded
+from alibi_bridge.seeds import check_random_state, numpy_stream
 from dice_extended_plugin.errors import InvalidInputError, did_you_mean
+from dice_extended_plugin.repeat import repeatable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,6 +172,7 @@ def attack_curve(
     """
     images = check_images(X)
     labels = check_labels(y, len(images))
+    seed = check_random_state(random_state)
     sizes = _sizes(epsilons, "epsilons")
     if attack not in ATTACKS:
         raise InvalidInputError(f"unknown attack {attack!r}{did_you_mean(attack, ATTACKS)}")
@@ -192,7 +192,7 @@ def attack_curve(
                 continue
             limits = {"eps": _WIDTH * float(size), "batch_size": batch_size, "verbose": False}
             aim = labels if attack in ("autopgd", "square") else 1 - labels
-            with _all_seeded(random_state, attack, place):  # ART draws when it predicts, too
+            with repeatable(seed, ATTACKS.index(attack), place):  # ART draws when it predicts, too
                 made = _attack(attack, classifier, limits, _WIDTH * float(move), steps, queries)
                 found = made.generate(images.copy(), y=np.eye(2, dtype=np.float32)[aim])
             reach = _WIDTH * size
@@ -368,18 +368,3 @@ def _sizes(values: Any, name: str) -> np.ndarray:
     if sizes.ndim != 1 or not sizes.size or not np.isfinite(sizes).all() or (sizes < 0).any():
         raise InvalidInputError(f"{name} must be a list of finite numbers from 0 on")
     return sizes
-
-
-@contextmanager
-def _all_seeded(random_state: int, *key: int | str) -> Iterator[None]:
-    """Seed what ART draws from (the global generators of torch, NumPy and Python), and put back."""
-    seed = int(numpy_stream(random_state, *key).integers(2**32))
-    before, plain = np.random.get_state(), random.getstate()
-    np.random.seed(seed)
-    random.seed(seed)
-    try:
-        with seeded(random_state, *key):
-            yield
-    finally:
-        np.random.set_state(before)
-        random.setstate(plain)

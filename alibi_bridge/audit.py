@@ -90,11 +90,12 @@ class Audit:
         """
         import pandas as pd
 
-        draws = _bootstrap_means(self.strength, self.n_bootstrap, self.random_state)
+        # One resampling of the images for everything that is said of them.
+        together = np.concatenate([self.strength, self.moved, self.needed], axis=1)
+        every = _bootstrap_means(together, self.n_bootstrap, self.random_state)
+        draws, moved, needed = np.split(every, 3, axis=1)
         low, high = _interval(draws, self.level)
-        moved = _bootstrap_means(self.moved.astype(float), self.n_bootstrap, self.random_state)
         moved_low, moved_high = _interval(moved, self.level)
-        needed = _bootstrap_means(self.needed.astype(float), self.n_bootstrap, self.random_state)
         needed_low, needed_high = _interval(needed, self.level)
         m = len(self.attributes)
         table = pd.DataFrame(

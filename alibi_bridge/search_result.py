@@ -142,14 +142,6 @@ class SearchResult:
         found = Counter(front.status for front in self.fronts)
         return {status: found[status] for status in STATUSES if found[status]}
 
-    def chosen_delta(self) -> np.ndarray:
-        """Return δ of the chosen points, (n, m); NaN for images without one."""
-        rows = np.full((len(self.fronts), len(self.attributes)), np.nan)
-        for i, front in enumerate(self.fronts):
-            if front.ok and front.chosen is not None:
-                rows[i] = front.delta[front.chosen]
-        return rows
-
     def to_frame(self) -> pd.DataFrame:
         """Return a table with a row per point: image, class, objectives, δ by attribute name."""
         import pandas as pd

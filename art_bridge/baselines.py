@@ -14,8 +14,8 @@ from art.attacks.evasion import DeepFool, HopSkipJump, LowProFool
 
 from art_bridge.border import class_index
 from art_bridge.inputs import as_rows, predict
-from art_bridge.repeat import repeatable
 from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.repeat import repeatable
 
 __all__ = ["LogitDeepFool", "RowwiseLowProFool", "SeededHopSkipJump"]
 

@@ -22,7 +22,6 @@ from dice_extended_plugin.errors import InvalidInputError
 from dice_extended_plugin.explainers.candidate_search import CandidateExplainer
 from dice_extended_plugin.found import Found
 from dice_extended_plugin.native_scores import NativeScores
-from dice_extended_plugin.neighbours import TrainingSet
 from dice_extended_plugin.options import check_integer
 from dice_extended_plugin.targets import ClassTarget
 
@@ -142,10 +141,8 @@ class DiceExtendedNSGA3(CandidateExplainer, ExplainerBase):
         """Return the training rows by the model's class; None where there is no time to ask."""
         if not host.has_table(self.data_interface):
             return Reference(np.empty((0, len(scale))), np.empty(0, dtype=int), 1, scale)
-        if self._training is None:
-            self._training = TrainingSet.read(self.data_interface, self.space)
-        training = self._training
-        if not training.known(scores) and problem.hurry(len(training.u)):
+        training = self._training_set(problem, scores)
+        if training is None:
             return None
         return Reference(training.u, training.scores(scores).argmax(axis=1), 1, scale)
 

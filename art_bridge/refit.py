@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from art_bridge.repeat import repeatable
 from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.repeat import repeatable
 
 __all__ = ["make_refit"]
 

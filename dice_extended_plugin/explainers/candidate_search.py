@@ -109,12 +109,15 @@ class CandidateExplainer(BatchedExplainer):
 
         What is kept on the explainer does not depend on a call.
         """
+        training = self._training_set(problem, scores)
+        return None if training is None else Neighbours(problem, training, scores)
+
+    def _training_set(self, problem: Problem, scores: NativeScores) -> TrainingSet | None:
+        """Return the training rows; None where there is no time to ask the model about them."""
         if self._training is None:
             self._training = TrainingSet.read(self.data_interface, self.space)
-        training = self._training
-        if not training.known(scores) and problem.hurry(len(training.u)):
-            return None
-        return Neighbours(problem, training, scores)
+        known = self._training.known(scores)
+        return self._training if known or not problem.hurry(len(self._training.u)) else None
 
     def _search(self, task: Task) -> Answer:
         options = self.options.read(self.defaults, task.keywords)

@@ -9,6 +9,7 @@ from typing import Any
 from dice_ml.explainer_interfaces.dice_genetic import DiceGenetic
 
 from dice_extended_plugin import genetic, host
+from dice_extended_plugin.breeding import Breeding
 from dice_extended_plugin.candidate_options import GeneticOptions
 from dice_extended_plugin.candidates import Problem
 from dice_extended_plugin.errors import InvalidInputError
@@ -46,7 +47,7 @@ class DiceExtendedGenetic(CandidateExplainer, DiceGenetic):
             )
         if options.algorithm == "RandomInitCF":
             problem = replace(problem, preference=replace(problem.preference, diversity=0.0))
-        breeding = genetic.Breeding(
+        breeding = Breeding(
             max_generations=options.maxiterations,
             thresh=options.thresh,
             yloss_type=options.yloss_type,

@@ -10,9 +10,10 @@ import numpy as np
 from alibi_bridge.cracks import CrackImages, draw_cracks, load_cracks
 from alibi_bridge.formats import ImageFormat
 from alibi_bridge.saliency import MaskedImages
+from dice_extended_plugin.datasets import data_folder
 
-#: Beside the checkout; not part of the package (research licence).
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "images" / "cracks64.npz"
+#: In the data folder; not part of the package (research licence).
+REAL = (data_folder() or Path("no data folder")) / "images" / "cracks64.npz"
 DATA = ("real", "dark", "bright")
 #: Procedural images, about as many as there are real crops.
 DRAWN = 2100

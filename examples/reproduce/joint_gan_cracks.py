@@ -3,11 +3,10 @@
     python examples/reproduce/joint_gan_cracks.py --data real --size 32 --seeds 3 --budget 60
 
 For each seed: IoU of the saliency against the masks of the test images beside the baselines
-(threshold chosen on validation), accuracy of D, of G's head and of a conventional twin, flips,
-Pearson(NLL, p_fake), AUROC of p_fake under Gaussian noise, F1 under attack of D and of the twin
-(ART's PGD, and with --thorough AutoPGD and the black-box Square attack). CPU seconds are those of
-training, on one thread. Real crops need CRACKS (default ../shared/data/images); nothing that shows
-them is written but into --pictures.
+(threshold chosen on validation), accuracy of D and of G's head, flips, Pearson(NLL, p_fake), AUROC
+of p_fake under Gaussian noise. CPU seconds are those of training, on one thread. Attacks and twins
+are in counterfactual_gan.py. Real crops need the data folder; nothing that shows them is written
+but into --pictures.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from alibi_bridge.cracks import CrackImages, draw_cracks, load_cracks
 from alibi_bridge.metrics import label_scores
 from alibi_bridge.saliency import MaskedImages, compare_saliency
 from alibi_bridge.uncertainty import auroc, pearson_nll
+from dice_extended_plugin.datasets import data_folder
 
 logger = logging.getLogger("reproduce")
 STEPS = {32: 600, 64: 800}
@@ -46,7 +46,7 @@ def main() -> int:
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         results.append(one_seed(data, arguments, seed))
         print(json.dumps(results[-1]), file=sys.stderr, flush=True)
-    report = {"settings": vars(arguments) | {"cracks": None, "pictures": None}, "seeds": results}
+    report = {"settings": vars(arguments) | {"pictures": None}, "seeds": results}
     report["mean"], report["spread"] = (
         {
             key: round(float(f([row[key] for row in results])), 4)
@@ -78,10 +78,6 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--hardened", action="store_true", help="Settings.hardened()")
     parser.add_argument("--views", type=int, default=1)
     parser.add_argument("--sigma", type=float, default=1.0)
-    parser.add_argument("--attack", action="store_true", help="PGD on D and on a twin")
-    parser.add_argument("--thorough", action="store_true", help="AutoPGD and Square as well")
-    parser.add_argument("--trace", action="store_true", help="IoU of every look (uses masks)")
-    parser.add_argument("--cracks", type=Path, default=Path("../shared/data/images"))
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
@@ -94,38 +90,26 @@ def read_arguments() -> argparse.Namespace:
 def read_data(arguments: argparse.Namespace) -> CrackImages:
     """Return real or drawn images."""
     if arguments.data == "real":
-        return load_cracks(arguments.cracks, arguments.size)
+        folder = data_folder()
+        if folder is None:
+            raise SystemExit("no data folder: name it in DICE_EXTENDED_DATA, or try --data dark")
+        return load_cracks(folder / "images", arguments.size)
     return draw_cracks(arguments.n, arguments.size, bright=arguments.data == "bright")
 
 
 def one_seed(data: CrackImages, arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Train once and measure."""
     train, validation, test = (data.part(name) for name in ("train", "validation", "test"))
-    tracer = Tracer(test) if arguments.trace else None
-    model, seconds = trained(arguments, arguments.settings, train, validation, seed, tracer)
+    model, seconds = trained(arguments, train, validation, seed)
     result: dict[str, Any] = {"seed": seed, "cpu_seconds": round(seconds, 1)}
-    if tracer is not None:
-        result["trace"] = tracer.rows
     result |= judged(model, validation, test, arguments)
     if arguments.pictures:
         draw(model, test, arguments.pictures / f"{arguments.data}{arguments.size}_{seed}.png")
-    if arguments.attack or arguments.thorough:
-        hardening = ("noise_weight", "attack_weight", "penalty_weight", "original_weight")
-        plain = arguments.settings | {"warmup": arguments.steps, **dict.fromkeys(hardening, 0.0)}
-        twin, result["twin_cpu_seconds"] = trained(arguments, plain, train, validation, seed)
-        result["twin_accuracy"] = accuracy(twin.predict(test.images), test.labels)
-        for name, one in (("D", model), ("twin", twin)):
-            result |= attacked(one, test, name, arguments.thorough)
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in result.items()}
 
 
 def trained(
-    arguments: argparse.Namespace,
-    settings: dict[str, Any],
-    train: CrackImages,
-    validation: CrackImages,
-    seed: int,
-    callback: Any = None,
+    arguments: argparse.Namespace, train: CrackImages, validation: CrackImages, seed: int
 ) -> tuple[JointGAN, float]:
     """Return a trained model and the CPU seconds it took."""
     model = JointGAN(
@@ -133,7 +117,7 @@ def trained(
         discriminator=arguments.discriminator,
         generator_options=arguments.generator_options,
         discriminator_options=arguments.discriminator_options,
-        settings=Settings.from_dict(settings),
+        settings=Settings.from_dict(arguments.settings),
         random_state=seed,
     )
     start = time.process_time()
@@ -142,34 +126,9 @@ def trained(
         train.labels,
         validation=(validation.images, validation.labels),
         steps=arguments.steps,
-        callbacks=() if callback is None else (callback,),
         verbose=arguments.verbose,
     )
     return model, time.process_time() - start
-
-
-class Tracer:
-    """A callback that follows IoU on test; for looking at training, never for choosing."""
-
-    def __init__(self, test: CrackImages) -> None:
-        self.test = test.rows(test.labels == 1)
-        self.rows: list[dict[str, float]] = []
-        self.seen = 0
-
-    def __call__(self, *, step: int, update: int, model: Any, sample: Any, losses: Any) -> None:
-        self.losses = losses
-        if len(model.history) > self.seen and model.history[-1].trained_g:
-            entry = model.history[-1]
-            found = model.generate(self.test.images, cycles=0).saliency
-            images = self.test.images.transpose(0, 3, 1, 2)
-            part = MaskedImages(images, self.test.masks, self.test.groups)
-            table = compare_saliency({"raw": (found.raw, found.raw)}, part, part, n_bootstrap=0)
-            self.rows.append(
-                {"iou": round(table.rows["raw"]["IoU"], 3)}
-                | {k: round(v, 4) for k, v in entry.to_dict().items() if k != "trained_g"}
-                | {k: round(v, 3) for k, v in losses.items()}
-            )
-        self.seen = len(model.history)
 
 
 def judged(
@@ -220,49 +179,11 @@ def judged(
     }
 
 
-def accuracy(read: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of images whose larger class probability is right."""
-    return float((read[:, :2].argmax(axis=1) == labels).mean())
-
-
 def with_noise(images: np.ndarray, std: float) -> np.ndarray:
     """Add Gaussian noise; `std` is in units of images in [−1, 1]."""
     high = 255.0 if images.dtype == np.uint8 else 1.0
     noise = np.random.default_rng(0).normal(0, std * high / 2, images.shape)
     return np.clip(images + noise, 0, high).astype(np.float32)
-
-
-def attacked(model: JointGAN, test: CrackImages, name: str, thorough: bool) -> dict[str, float]:
-    """Return F1 under PGD with 10 steps; ε is in units of images in [−1, 1]."""
-    from art.attacks.evasion import (
-        AutoProjectedGradientDescent,
-        ProjectedGradientDescent,
-        SquareAttack,
-    )
-
-    classifier = model.as_art_classifier()
-    x, y = test.images.astype(np.float32), test.labels
-    high = 255.0 if test.images.dtype == np.uint8 else 1.0
-    found = {}
-    for eps in (0.01, 0.03, 0.06):
-        radius = eps * high / 2
-        step = {"eps": radius, "eps_step": radius / 4, "batch_size": 64, "verbose": False}
-        attacks = {"pgd": ProjectedGradientDescent(classifier, max_iter=10, **step)}
-        if thorough:
-            attacks["apgd"] = AutoProjectedGradientDescent(
-                classifier, max_iter=30, nb_random_init=1, loss_type="cross_entropy", **step
-            )
-            attacks["square"] = SquareAttack(
-                classifier, eps=radius, max_iter=300, batch_size=64, verbose=False
-            )
-        for kind, attack in attacks.items():
-            np.random.seed(0)  # ART's attacks draw from NumPy's global generator
-            torch.manual_seed(0)
-            changed = attack.generate(x, y=np.eye(2)[y])
-            predicted = model.predict(np.clip(changed, 0, high))[:, :2].argmax(axis=1)
-            found[f"{name}_{kind}_f1_{eps}"] = label_scores(y, predicted)["F1"]
-            found[f"{name}_{kind}_accuracy_{eps}"] = float((predicted == y).mean())
-    return found
 
 
 def draw(model: JointGAN, test: CrackImages, path: Path) -> None:

@@ -649,7 +649,7 @@ class TestBadInput:
 
 @pytest.mark.slow
 def test_small_edits_the_procedural_faces():
-    # Five CPU-minutes; the settings of examples/reproduce/plausible_faces.py.
+    # Five CPU-minutes; the settings of examples/reproduce/plausible_counterfactuals.py.
     faces = procedural_faces(4000, random_state=0)
     other = procedural_faces(500, biased=False, random_state=1)
     model = fit(AttGAN.small(faces.names), 3000, faces, validation=(other.images, other.attributes))

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from alibi_bridge.cracks import draw_cracks, load_cracks
+from dice_extended_plugin.datasets import data_folder
 from dice_extended_plugin.errors import InvalidInputError
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "images"
+REAL = (data_folder() or Path("no data folder")) / "images"
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,10 @@ from PIL import Image
 from alibi_bridge.attributes import check_attributes, read_attribute_table
 from alibi_bridge.image_files import FolderSource, JpegSource, fit_image, load_npz
 from alibi_bridge.images import ArraySource, ImageSource, Subset, as_source, split_indices
+from dice_extended_plugin.datasets import data_folder
 from dice_extended_plugin.errors import InvalidInputError
 
-CELEBA = Path("/work/shared/data/images/celeba64_jpeg.npz")
+CELEBA = (data_folder() or Path("no data folder")) / "images" / "celeba64_jpeg.npz"
 NAMES = ["hat", "smile"]
 
 

@@ -21,9 +21,10 @@ from alibi_bridge.saliency import (
     standardised,
     threshold_curve,
 )
+from dice_extended_plugin.datasets import data_folder
 from dice_extended_plugin.errors import InvalidInputError
 
-CRACKS = Path(__file__).resolve().parents[3] / "shared" / "data" / "images" / "cracks64.npz"
+CRACKS = (data_folder() or Path("no data folder")) / "images" / "cracks64.npz"
 
 
 def part(n=20, seed=0, size=16, contrast=0.5):

@@ -11,7 +11,7 @@ from closed_form import Projection, linear_classifier
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from art_bridge.repeat import repeatable
+from dice_extended_plugin.repeat import repeatable
 from art_bridge.robustness import counterfactual_robustness
 from art_bridge.strategies import (
     Recipe,

@@ -9,7 +9,7 @@ import pytest
 from raiutils.exceptions import UserConfigValidationException
 
 from dice_extended_plugin import genetic
-from dice_extended_plugin.genetic import Breeding, breed
+from dice_extended_plugin.breeding import Breeding, breed
 
 
 @pytest.fixture
