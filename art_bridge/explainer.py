@@ -31,6 +31,8 @@ __all__ = ["DiceExtendedNSGA3", "NSGA3Options"]
 _QUERIES = 64
 #: Nearest counterfactuals kept per counterfactual asked for; the choice is made among them.
 _KEPT = 30
+#: What a search asks before it can stop: training rows, then twice the middle of the way to them.
+_FIRST_CALLS, _FIRST_ROWS = 3, 20
 #: Share of a call's time that the search may take.
 _SEARCH = 1.0 - candidates.AFTER_SEARCH
 #: A column of weight 0 costs nothing to change; the search needs a finite scale.
@@ -105,9 +107,10 @@ class DiceExtendedNSGA3(CandidateExplainer, ExplainerBase):
         box = SpaceBox.build(problem.x, problem.space)
         pool = candidates.Rows()
         for start in range(0, n, _QUERIES):
-            if start and problem.hurry():
-                break
             queries = np.arange(start, min(start + _QUERIES, n))
+            # The search looks at the clock only after its first calls.
+            if problem.hurry(*[len(queries) * _FIRST_ROWS] * _FIRST_CALLS):
+                break
             met = _Met(problem, target)
             result = nsga3.search(
                 Problem(

@@ -11,7 +11,6 @@ from closed_form import Projection, linear_classifier
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from dice_extended_plugin.repeat import repeatable
 from art_bridge.robustness import counterfactual_robustness
 from art_bridge.strategies import (
     Recipe,
@@ -23,6 +22,7 @@ from art_bridge.strategies import (
 )
 from art_bridge.trainer import CounterfactualMarginTrainer
 from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.repeat import repeatable
 
 
 def project(classifier, x, y):
