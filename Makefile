@@ -6,10 +6,9 @@ IS_RIGHT := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
 	"$$p" -c '$(IS_RIGHT)' >/dev/null 2>&1 && echo "$$p" && break; done)
 
-# What the code here needs today. dask and ray are large; they join when the modules that use them
-# land (constraints.txt pins them already). alibi needs NumPy below 2.
-EXTRAS ?= torch,tensorflow,art,alibi,images,report,test
-EXTRAS_NUMPY2 ?= torch,art,images,report,test
+# Everything; alibi needs NumPy below 2.
+EXTRAS ?= torch,tensorflow,art,alibi,images,report,jobs,dask,ray,test
+EXTRAS_NUMPY2 ?= torch,art,images,report,jobs,test
 
 VENV := .venv
 VENV_NUMPY2 := .venv-numpy2

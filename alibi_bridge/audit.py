@@ -117,6 +117,12 @@ class Audit:
         )
         return table.sort_values("mean_abs_delta", ascending=False, kind="stable")
 
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.html_tables import facts, frame_table, titled
+
+        head = facts({**self.counts, "moves most": self.strongest})
+        return titled("Audit of a predictor", head, frame_table(self.to_frame()))
+
     def plot(self, ax: Axes | None = None, label: str | None = None) -> Axes:
         """Draw mean |δ| per attribute with its interval."""
         from alibi_bridge.pictures import plot_audit
@@ -185,6 +191,12 @@ class AuditComparison:
         )
         return table.sort_values("difference", kind="stable")
 
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.html_tables import facts, frame_table, titled
+
+        head = facts({"pairs": len(self.first), "left out": self.left_out})
+        return titled("Two audits of the same images", head, frame_table(self.to_frame()))
+
     def plot(self, ax: Axes | None = None, labels: Sequence[str] = ("first", "second")) -> Axes:
         """Draw the difference of mean |δ| per attribute with its interval."""
         from alibi_bridge.pictures import plot_comparison
@@ -244,7 +256,7 @@ def audit(
     """
     if len(X) == 0:
         raise InvalidInputError("there are no images to audit")
-    _check(points, level, n_bootstrap)
+    check_options(points, level, n_bootstrap)
     options: dict[str, Any] = {
         "points": points,
         "level": level,
@@ -268,7 +280,7 @@ def audit_result(
     random_state: int = 0,
 ) -> Audit:
     """Return the audit of a finished search; the parameters are those of :func:`audit`."""
-    _check(points, level, n_bootstrap)
+    check_options(points, level, n_bootstrap)
     rows = np.flatnonzero(result.success)
     if not len(rows):
         counts = ", ".join(f"{n} {status}" for status, n in result.counts().items())
@@ -276,16 +288,9 @@ def audit_result(
             f"nothing to audit: none of the {len(result)} images has a counterfactual "
             f"({counts or 'no images'})"
         )
-    kept = _movable(result)
-    absolute, signed, needed, moved = [], [], [], []
-    for row in rows:
-        front = result.fronts[row]
-        taken = _taken(front, points)
-        delta = front.delta[taken][:, kept]
-        absolute.append(np.abs(delta).mean(axis=0))
-        signed.append(delta.mean(axis=0))
-        needed.append(front.needed[kept])
-        moved.append((np.abs(delta) > MOVED).mean(axis=0))
+    kept = movable(result)
+    changes = [image_changes(result.fronts[row], kept, points) for row in rows]
+    absolute, signed, needed, moved = zip(*changes, strict=True)
     return Audit(
         tuple(result.attributes[j] for j in kept),
         rows,
@@ -331,6 +336,19 @@ def compare_audits(first: Audit, second: Audit) -> AuditComparison:
     )
 
 
+def image_changes(
+    front: ImageFront, kept: list[int], points: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return what one counterfactual adds to an audit: |δ|, δ, needed and moved, each (m,)."""
+    delta = front.delta[_taken(front, points)][:, kept]
+    return (
+        np.abs(delta).mean(axis=0),
+        delta.mean(axis=0),
+        front.needed[kept],
+        (np.abs(delta) > MOVED).mean(axis=0),
+    )
+
+
 def _taken(front: ImageFront, points: str) -> np.ndarray:
     """Return the rows of the front that the audit counts."""
     successful = np.flatnonzero(front.successful)
@@ -341,7 +359,8 @@ def _taken(front: ImageFront, points: str) -> np.ndarray:
     return np.array([front.chosen])
 
 
-def _check(points: Any, level: Any, n_bootstrap: Any) -> None:
+def check_options(points: Any, level: Any, n_bootstrap: Any) -> None:
+    """Raise InvalidInputError for options that no audit has."""
     if points not in ("chosen", "nearest", "front"):
         raise InvalidInputError(f"points must be 'chosen', 'nearest' or 'front', it is {points!r}")
     if not 0 < level < 1:
@@ -350,7 +369,7 @@ def _check(points: Any, level: Any, n_bootstrap: Any) -> None:
         raise InvalidInputError(f"n_bootstrap must be a whole number from 100 on: {n_bootstrap!r}")
 
 
-def _movable(result: SearchResult) -> list[int]:
+def movable(result: SearchResult) -> list[int]:
     """Return the columns that the search could move."""
     held = set(result.settings.get("immutable", ()))
     if result.settings.get("exclude_target", True) and result.settings.get("target"):

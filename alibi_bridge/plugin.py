@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @hookimpl
 def dice_extended_register(registry: Registry) -> None:
     """Add the components of the Alibi bridge."""
-    for component in (*_EXPLAINERS, *_ENGINES):
+    for component in (*_EXPLAINERS, *_ENGINES, _JOB):
         registry.add(component)
 
 
@@ -51,4 +51,11 @@ _ENGINES = (
         "alibi_bridge.engines:RandomSearch",
         summary="Uniform draws, the baseline",
     ),
+)
+_JOB = Component(
+    "job_task",
+    "audit",
+    "alibi_bridge.jobs:AuditTask",
+    extra="alibi",
+    summary="Which attributes flip a predictor, over many images",
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @hookimpl
 def dice_extended_register(registry: Registry) -> None:
     """Add the components of the ART bridge."""
-    for component in (*_ATTACKS, *_METRICS, *_DEFENCES, _DICE_METHOD):
+    for component in (*_ATTACKS, *_METRICS, *_DEFENCES, _DICE_METHOD, *_JOBS):
         registry.add(component)
 
 
@@ -77,5 +77,21 @@ _DEFENCES = (
         "art_bridge.detector:FakenessDetector",
         extra="art",
         summary="Calls an input adversarial when a network's fake output is high",
+    ),
+)
+_JOBS = (
+    Component(
+        "job_task",
+        "attack",
+        "art_bridge.jobs:AttackTask",
+        extra="art",
+        summary="A counterfactual attack on every row of a table",
+    ),
+    Component(
+        "job_task",
+        "analyse",
+        "art_bridge.jobs:AnalyseTask",
+        extra="art",
+        summary="Class-wise robustness (Algorithm 1) over all rows of a table",
     ),
 )

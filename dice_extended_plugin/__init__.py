@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dice_extended_plugin.dice import Dice, disable, enable, upgrade
     from dice_extended_plugin.explainers.pytorch import DiceExtendedPyTorch
     from dice_extended_plugin.hookspecs import hookimpl
+    from dice_extended_plugin.jobs import read_job, resume_job, run_job
     from dice_extended_plugin.noise import NoiseModel
     from dice_extended_plugin.registry import Component, Registry
     from dice_extended_plugin.space import FeatureSpace
@@ -38,6 +39,9 @@ __all__ = [
     "enable",
     "hookimpl",
     "load_dataset",
+    "read_job",
+    "resume_job",
+    "run_job",
     "upgrade",
 ]
 
@@ -71,6 +75,9 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "enable": ("dice", None),
     "hookimpl": ("hookspecs", None),
     "load_dataset": ("datasets", None),
+    "read_job": ("jobs.run", None),
+    "resume_job": ("jobs.run", None),
+    "run_job": ("jobs.run", None),
     "upgrade": ("dice", None),
 }
 

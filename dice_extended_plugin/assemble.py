@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from dice_ml.constants import ModelTypes
 
-from dice_extended_plugin.results import RobustCounterfactualExamples
+from dice_extended_plugin.results import RobustCounterfactualExamples, free_name
 
-__all__ = ["Answer", "assemble"]
+__all__ = ["Answer", "assemble", "flat_table"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,42 @@ def assemble(
         )
         for i in range(len(frame))
     ]
+
+
+def flat_table(answer: Answer, outcome: str) -> pd.DataFrame:
+    """Put a whole call into one table, with a row of missing values for a query without any.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``query``, ``counterfactual`` (-1 for none), ``status``, ``reason``, then features,
+        outcome and robustness columns.
+    """
+    n_queries = len(answer.status)
+    count = np.bincount(answer.query, minlength=n_queries)
+    query = np.repeat(np.arange(n_queries), np.maximum(count, 1))
+    first = np.cumsum(count) - count
+    number = np.arange(len(query)) - np.searchsorted(query, query)
+    found = count[query] > 0
+    features, label = (
+        (answer.dense, answer.dense_label)
+        if answer.sparse is None
+        else (answer.sparse, answer.sparse_label)
+    )
+    table = features.assign(**{outcome: label})
+    scores = answer.scores.rename(columns=lambda name: free_name(name, set(table.columns)))
+    table = pd.concat([table, scores], axis=1)
+    if not found.all():
+        table = table.reindex(np.where(found, first[query] + number, -1)).reset_index(drop=True)
+    ours = {
+        "reason": np.array(answer.reason, dtype=object)[query],
+        "status": np.array(answer.status, dtype=object)[query],
+        "counterfactual": np.where(found, number, -1),
+        "query": query,
+    }
+    for name, values in ours.items():
+        table.insert(0, free_name(name, set(table.columns)), values)
+    return table
 
 
 def _wanted(answer: Answer, i: int) -> dict[str, Any]:

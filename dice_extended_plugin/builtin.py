@@ -51,6 +51,14 @@ def dice_extended_register(registry: Registry) -> None:
                 summary=f"Robust counterfactuals {how}, for any model",
             )
         )
+    registry.add(
+        Component(
+            "job_task",
+            "explain",
+            "dice_extended_plugin.jobs.explain:ExplainTask",
+            summary="Counterfactuals for every row of a table, by any dice_method",
+        )
+    )
     for name, summary in SUMMARIES.items():
         target = f"dice_extended_plugin.metric_table:{name}"
         registry.add(Component("metric", name, target, summary=summary))

@@ -6,11 +6,12 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from dice_extended_plugin import __version__
+from dice_extended_plugin.jobs import command as jobs
 from dice_extended_plugin.plugins import PluginInfo, list_plugins
 from dice_extended_plugin.registry import KINDS, import_target
 
@@ -34,9 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments end the program with 2, as argparse does.
     """
     arguments = _parser().parse_args(argv)
-    if arguments.command == "plugins":
-        return _plugins(arguments.kind, arguments.json)
-    return _demo(arguments.out, arguments.queries, arguments.k)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    return run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     plugins = commands.add_parser("plugins", help="list the plugins and what they bring")
     plugins.add_argument("--json", action="store_true", help="print JSON instead of a table")
     plugins.add_argument("--kind", choices=KINDS, help="only components of this kind")
+    plugins.set_defaults(run=_plugins)
 
     demo = commands.add_parser("demo", help="plain and robust counterfactuals, side by side")
     demo.add_argument(
@@ -56,6 +57,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--queries", type=_count, default=50, metavar="N", help="rows to explain")
     demo.add_argument("--k", type=_count, default=10, metavar="K", help="answers for each row")
+    demo.set_defaults(run=_demo)
+
+    run = commands.add_parser("run", help="treat many rows in chunks, as a TOML file says")
+    jobs.add_run_arguments(run)
+    run.set_defaults(run=jobs.run)
+
+    resume = commands.add_parser("resume", help="go on with a job that was stopped or killed")
+    jobs.add_resume_arguments(resume)
+    resume.set_defaults(run=jobs.resume)
     return parser
 
 
@@ -66,7 +76,8 @@ def _count(text: str) -> int:
     return number
 
 
-def _plugins(kind: str | None, as_json: bool) -> int:
+def _plugins(arguments: argparse.Namespace) -> int:
+    kind: str | None = arguments.kind
     # A plugin that prints while it is imported must not end up inside the JSON.
     with contextlib.redirect_stdout(sys.stderr):
         plugins = list_plugins()
@@ -74,7 +85,7 @@ def _plugins(kind: str | None, as_json: bool) -> int:
         plugins = [
             replace(p, components=tuple(c for c in p.components if c.kind == kind)) for p in plugins
         ]
-    if as_json:
+    if arguments.json:
         print(json.dumps([asdict(plugin) for plugin in plugins], indent=2))
         return 0
 
@@ -100,11 +111,11 @@ def _rows(plugin: PluginInfo) -> list[tuple[str, ...]]:
     ]
 
 
-def _demo(out: Path, queries: int, k: int) -> int:
+def _demo(arguments: argparse.Namespace) -> int:
     try:
         run = import_target("dice_extended_plugin.demo:run", "the demo", "torch,report")
     except ImportError as error:
         print(f"dice-extended: error: {error}", file=sys.stderr)
         return 1
-    run(out=out, queries=queries, k=k)
+    run(out=arguments.out, queries=arguments.queries, k=arguments.k)
     return 0

@@ -32,6 +32,7 @@ KINDS = (
     "alibi_explainer",
     "search_engine",
     "metric",
+    "job_task",
 )
 #: The names dice-ml gives to the frameworks of a model.
 BACKENDS = ("PYT", "TF1", "TF2", "sklearn")

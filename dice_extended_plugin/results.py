@@ -130,7 +130,7 @@ def _table(example: Any, number: int, sparse: bool, queries: bool) -> pd.DataFra
     rows = example.final_cfs_df if rows is None else rows
     rows = example.test_instance_df.iloc[:0] if rows is None else rows  # dice-ml's JSON may lack it
     own = set(example.test_instance_df.columns)
-    scores = example.robustness.rename(columns=lambda name: _free(name, own))
+    scores = example.robustness.rename(columns=lambda name: free_name(name, own))
     table = pd.concat([rows, scores], axis=1)
     ranks = np.arange(len(table))
     if queries:
@@ -142,11 +142,12 @@ def _table(example: Any, number: int, sparse: bool, queries: bool) -> pd.DataFra
         )
         ranks = np.concatenate([[-1], ranks])
     for name, values in (("status", example.status), ("counterfactual", ranks), ("query", number)):
-        table.insert(0, _free(name, set(table.columns)), values)
+        table.insert(0, free_name(name, set(table.columns)), values)
     return table
 
 
-def _free(name: str, taken: set[Any]) -> str:
+def free_name(name: str, taken: set[Any]) -> str:
+    """Return a name that is not taken: with underscores behind it if need be."""
     while name in taken:
         name += "_"
     return name

@@ -99,7 +99,7 @@ def test_built_in_plugins(install):
     assert gradient in info.components
     methods = {(part.name, *(part.backends or ())) for part in info.components}
     assert {("gradient", "PYT"), ("gradient", "TF2"), ("random",), ("genetic",)} <= methods
-    assert {part.kind for part in info.components} == {"dice_method", "metric"}
+    assert {part.kind for part in info.components} == {"dice_method", "metric", "job_task"}
     assert {part.kind for part in by_name()["art_bridge"].components} >= {"art_attack"}
     bridge = {(part.kind, part.name) for part in by_name()["alibi_bridge"].components}
     assert ("alibi_explainer", "plausible_counterfactual") in bridge

@@ -20,7 +20,7 @@ import pandas as pd
 from dice_ml.explainer_interfaces.explainer_base import ExplainerBase
 
 from dice_extended_plugin import host
-from dice_extended_plugin.assemble import Answer, assemble
+from dice_extended_plugin.assemble import Answer, assemble, flat_table
 from dice_extended_plugin.errors import InvalidInputError
 from dice_extended_plugin.options import CallOptions, check_integer, check_number
 from dice_extended_plugin.results import (
@@ -202,16 +202,16 @@ class BatchedExplainer(ExplainerBase):
             task = self._task(
                 query_instances,
                 total_CFs,
-                desired_class,
-                desired_range,
-                permitted_range,
-                features_to_vary,
-                stopping_threshold,
-                posthoc_sparsity_param,
-                posthoc_sparsity_algorithm,
-                verbose,
-                rules,
-                kwargs,
+                desired_class=desired_class,
+                desired_range=desired_range,
+                permitted_range=permitted_range,
+                features_to_vary=features_to_vary,
+                stopping_threshold=stopping_threshold,
+                posthoc_sparsity_param=posthoc_sparsity_param,
+                posthoc_sparsity_algorithm=posthoc_sparsity_algorithm,
+                verbose=verbose,
+                rules=rules,
+                **kwargs,
             )
             answer = self._search(task)
         examples = assemble(task.frame, answer, self.data_interface, task.posthoc_sparsity_param)
@@ -219,6 +219,37 @@ class BatchedExplainer(ExplainerBase):
             if example.status != "ok":
                 logger.info("query %d: %s: %s", number, example.status, example.reason)
         return RobustCounterfactualExplanations(examples)
+
+    def counterfactual_table(
+        self, query_instances: Any, total_CFs: int, **keywords: Any
+    ) -> pd.DataFrame:
+        """Explain all queries, as :meth:`generate_counterfactuals` does, into one flat table.
+
+        For many queries: dice-ml's result objects, several tables for each query, take longer than
+        some searches.
+
+        Parameters
+        ----------
+        query_instances, total_CFs, **keywords
+            As in :meth:`generate_counterfactuals`.
+
+        Returns
+        -------
+        DataFrame
+            One row per counterfactual, and one with missing values for a query that has none.
+            Columns: ``query`` and ``counterfactual`` (numbers from 0; -1 for none), ``status``,
+            ``reason``, the features, the outcome, and the robustness columns. Where a feature has
+            the name of one of ours, ours gets an underscore behind it.
+
+        Raises
+        ------
+        DiceInputError
+            As in :meth:`generate_counterfactuals`.
+        """
+        with dice_errors():
+            task = self._task(query_instances, total_CFs, **keywords)
+            answer = self._search(task)
+        return flat_table(answer, self.data_interface.outcome_name)
 
     def _generate_counterfactuals(
         self, query_instance: Any, total_CFs: int, **kwargs: Any
@@ -232,16 +263,16 @@ class BatchedExplainer(ExplainerBase):
         self,
         query_instances: Any,
         total_CFs: int,
-        desired_class: int | str,
-        desired_range: Any,
-        permitted_range: Mapping[str, Any] | None,
-        features_to_vary: str | list[str],
-        stopping_threshold: float,
-        posthoc_sparsity_param: float | None,
-        posthoc_sparsity_algorithm: str,
-        verbose: bool,
-        rules: Rules | None,
-        keywords: Mapping[str, Any],
+        desired_class: int | str = "opposite",
+        desired_range: Any = None,
+        permitted_range: Mapping[str, Any] | None = None,
+        features_to_vary: str | list[str] = "all",
+        stopping_threshold: float = 0.5,
+        posthoc_sparsity_param: float | None = 0.1,
+        posthoc_sparsity_algorithm: str = "linear",
+        verbose: bool = False,
+        rules: Rules | None = None,
+        **keywords: Any,
     ) -> Task:
         check_integer("total_CFs", total_CFs, least=1)
         check_number("stopping_threshold", stopping_threshold, least=0.0)
@@ -282,7 +313,7 @@ class BatchedExplainer(ExplainerBase):
             posthoc_sparsity_param=posthoc_sparsity_param,
             posthoc_sparsity_algorithm=posthoc_sparsity_algorithm,
             verbose=bool(verbose),
-            keywords=dict(keywords),
+            keywords=keywords,
         )
 
 
