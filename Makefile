@@ -9,12 +9,15 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
 # Everything; alibi needs NumPy below 2.
 EXTRAS ?= torch,tensorflow,art,alibi,images,report,jobs,dask,ray,test
 EXTRAS_NUMPY2 ?= torch,art,images,report,jobs,test
+EXTRAS_OLDEST ?= $(EXTRAS)
 
 VENV := .venv
 VENV_NUMPY2 := .venv-numpy2
+VENV_OLDEST := .venv-oldest
 # The stamps say: this environment holds these extras, whole, from these two files.
 STAMP := $(VENV)/.installed-$(EXTRAS)
 STAMP_NUMPY2 := $(VENV_NUMPY2)/.installed-$(EXTRAS_NUMPY2)
+STAMP_OLDEST := $(VENV_OLDEST)/.installed-$(EXTRAS_OLDEST)
 
 DEMO_OUT ?= demo_output
 PYTEST_ARGS ?=
@@ -24,7 +27,8 @@ WORKERS := -n auto --maxprocesses 4 --dist worksteal
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-numpy2 lint format typecheck venv venv-numpy2 clean
+.PHONY: help demo test test-all test-numpy2 test-oldest lint format typecheck venv venv-numpy2 \
+	venv-oldest clean
 
 # $(call install,VENV,CONSTRAINTS,EXTRAS,STAMP)
 # Without a stamp the environment is new, or its install was interrupted: made from scratch.
@@ -55,6 +59,9 @@ test-all: $(STAMP) ## Run every test, the slow ones too
 test-numpy2: $(STAMP_NUMPY2) ## Run the tests in a second environment: newest NumPy and pandas
 	$(VENV_NUMPY2)/bin/python -m pytest $(WORKERS) -m "not slow" $(PYTEST_ARGS)
 
+test-oldest: $(STAMP_OLDEST) ## Run the tests with the oldest hosts; needs Python 3.11
+	$(VENV_OLDEST)/bin/python -m pytest $(WORKERS) -m "not slow" $(PYTEST_ARGS)
+
 lint: $(STAMP) ## Check style and format (ruff)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -70,8 +77,10 @@ venv: $(STAMP) ## Make the environment only
 
 venv-numpy2: $(STAMP_NUMPY2) ## Make the second environment only
 
+venv-oldest: $(STAMP_OLDEST) ## Make the environment with the oldest hosts only
+
 clean: ## Remove the environments, caches and outputs
-	rm -rf $(VENV) $(VENV_NUMPY2) build dist *.egg-info $(DEMO_OUT)
+	rm -rf $(VENV) $(VENV_NUMPY2) $(VENV_OLDEST) build dist *.egg-info $(DEMO_OUT)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -80,3 +89,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(STAMP_NUMPY2): pyproject.toml constraints-numpy2.txt
 	$(call install,$(VENV_NUMPY2),constraints-numpy2.txt,$(EXTRAS_NUMPY2),$@)
+
+# NumPy 1.24 has no build for Python 3.12, and the pins were resolved on 3.11.
+$(STAMP_OLDEST): pyproject.toml constraints-oldest.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+		echo "make: the oldest hosts need Python 3.11; name one:" \
+		"make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(call install,$(VENV_OLDEST),constraints-oldest.txt,$(EXTRAS_OLDEST),$@)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from alibi_bridge.saving import load_bundle, save_bundle
+from alibi_bridge.untrusted import from_settings
 from dice_extended_plugin import DISTRIBUTION
-from dice_extended_plugin.errors import InvalidInputError
 
 try:
     from alibi.api.interfaces import Explainer, Explanation, FitMixin
@@ -97,12 +97,8 @@ class BridgeExplainer(Explainer, FitMixin):
             The folder is missing, damaged or holds something else.
         """
         config, tensors = load_bundle(path, cls.kind)
-        try:
+        with from_settings(f"{cls.__name__} in {os.fspath(path)}"):
             return cls._from_config(config, tensors, predictor)
-        except (KeyError, TypeError) as error:
-            raise InvalidInputError(
-                f"{path}: not the settings of {cls.__name__}: {error}"
-            ) from error
 
     @abstractmethod
     def _config(self) -> dict[str, Any]:

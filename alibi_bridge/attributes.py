@@ -14,6 +14,9 @@ from dice_extended_plugin.errors import InvalidInputError, did_you_mean
 
 __all__ = ["check_attributes", "pick_columns", "read_attribute_table"]
 
+#: Larger tables are refused before they are read; CelebA's has 26 MB.
+MAX_TABLE_BYTES = 1 << 29
+
 
 def check_attributes(
     A: Any, names: Sequence[str], n: int | None = None, *, constant: bool = False
@@ -122,6 +125,13 @@ def read_attribute_table(
     """
     place = Path(path)
     try:
+        if place.is_file() and place.stat().st_size > MAX_TABLE_BYTES:
+            raise InvalidInputError(
+                f"{place} has {place.stat().st_size:,} bytes; more than {MAX_TABLE_BYTES:,} are "
+                "refused"
+            )
+        if place.exists() and not place.is_file():  # a pipe or a device may never end
+            raise InvalidInputError(f"{place} is no file")
         lines = place.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise InvalidInputError(f"{place} cannot be read: {error.strerror or error}") from error
@@ -131,9 +141,12 @@ def read_attribute_table(
     if len(lines) < 2:
         raise InvalidInputError(f"{place} has no images in it")
     if "," in lines[0]:
-        table = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+        try:
+            table = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+        except csv.Error as error:
+            raise InvalidInputError(f"{place} is not a table in CSV: {error}") from error
         names, body, first = table[0][1:], table[1:], 2
-    elif lines[0].strip().isdigit():
+    elif lines[0].strip().isdecimal() and len(lines[0]) < 20:
         names, body, first = lines[1].split(), [line.split() for line in lines[2:]], 3
         if int(lines[0]) != len(body):
             raise InvalidInputError(
@@ -160,10 +173,10 @@ def _values(
         for column, cell in enumerate(cells[1:]):
             try:
                 values[row, column] = int(cell)
-            except ValueError:
+            except (ValueError, OverflowError):
                 raise InvalidInputError(
-                    f"{place}: attribute {names[column]!r} of {cells[0]} is {cell!r}; attributes "
-                    f"are 0 and 1, or −1 and 1"
+                    f"{place}: attribute {names[column]!r} of {cells[0]} is {cell!r:.80}; "
+                    f"attributes are 0 and 1, or −1 and 1"
                 ) from None
     files = [cells[0] for cells in body]
     if len(set(files)) < len(files):

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from alibi_bridge.npz_files import read_npz
 from alibi_bridge.seeds import check_random_state, numpy_stream
 from dice_extended_plugin.errors import InvalidInputError
 
@@ -102,22 +103,25 @@ def load_cracks(folder: str | os.PathLike[str], size: Literal[32, 64] = 64) -> C
         raise InvalidInputError(f"size must be 32 or 64, it is {size!r}")
     path = Path(folder)
     path = path / _FILE if path.is_dir() else path
+    labels = ("labels", "split", "source_image")
     try:
-        with np.load(path, allow_pickle=False) as held:
-            values = {name: held[name] for name in ("images", "masks", "labels", "split")}
-            groups = held["source_image"].astype(np.int64)
-    except (OSError, ValueError, KeyError) as error:
+        values = read_npz(path, ("images", "masks", *labels))
+    except InvalidInputError as error:
         raise InvalidInputError(f"{path} is not the file of crack crops: {error}") from error
-    images = values["images"]
-    n = len(images)
-    if images.shape != (n, 64, 64, 3) or values["masks"].shape != (n, 512):
+    images, masks = values["images"], values["masks"]
+    n = len(images) if images.ndim else 0
+    if images.shape != (n, 64, 64, 3) or masks.shape != (n, 512):
         raise InvalidInputError(
             f"{path}: images must be (n, 64, 64, 3) and masks (n, 512), they are "
-            f"{images.shape} and {values['masks'].shape}"
+            f"{images.shape} and {masks.shape}"
         )
-    masks = np.unpackbits(values["masks"], axis=1).reshape(n, 64, 64).astype(bool)
-    labels, split = (values[name].astype(np.int64) for name in ("labels", "split"))
-    found = CrackImages(images, masks, labels, split, groups)
+    whole = all(values[name].shape == (n,) and values[name].dtype.kind in "iub" for name in labels)
+    if not whole or images.dtype != np.uint8 or masks.dtype != np.uint8:
+        raise InvalidInputError(
+            f"{path}: images and masks must hold bytes, {', '.join(labels)} a whole number each"
+        )
+    bits = np.unpackbits(masks, axis=1).reshape(n, 64, 64).astype(bool)
+    found = CrackImages(images, bits, *(values[name].astype(np.int64) for name in labels))
     return found.halved() if size == 32 else found
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import struct
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,18 @@ import numpy as np
 from alibi_bridge.attributes import check_attributes, pick_columns, read_attribute_table
 from alibi_bridge.formats import ImageFormat
 from alibi_bridge.images import ArraySource, HeldSource, checked_rows
+from alibi_bridge.npz_files import read_npz
 from dice_extended_plugin.errors import InvalidInputError
 
 __all__ = ["FolderSource", "JpegSource", "fit_image", "load_npz"]
 
 _logger = logging.getLogger(__name__)
+#: What Pillow may take a file for, whatever its name: it knows formats that start programs.
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
+#: Larger images are refused before they are decoded.
+_MOST_PIXELS = 1 << 26
+#: Highest side that an image may set for all others.
+_MOST_SIDE = 2048
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
 
 
@@ -122,9 +132,14 @@ class FolderSource(HeldSource):
         bad = {}
         for name in files:
             path = self._folder / name
-            if not path.resolve().is_relative_to(self._folder.resolve()):
+            try:
+                inside = path.resolve().is_relative_to(self._folder.resolve())
+                there = path.is_file()
+            except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, links in a ring
+                inside, there = True, False
+            if not inside:
                 bad[name] = "it lies outside the folder"
-            elif not path.is_file():
+            elif not there:
                 bad[name] = "there is no such file in the folder"
             elif verify:
                 try:
@@ -166,12 +181,11 @@ class JpegSource(HeldSource):
         size: int | None = None,
         attributes: Sequence[str] | None = None,
     ) -> None:
-        parts = _read_npz(path, ("jpeg", "offsets", "attributes", "attribute_names"))
-        self._jpeg, self._offsets = parts["jpeg"], parts["offsets"].astype(np.int64)
+        needed = ("jpeg", "offsets", "attributes", "attribute_names")
+        parts = read_npz(path, needed, optional=("split",))
+        names = _names(parts["attribute_names"], path)
+        self._jpeg, self._offsets = parts["jpeg"], _offsets(parts, path)
         steps = np.diff(self._offsets)
-        if len(steps) < 1 or (steps < 1).any() or self._offsets[-1] > len(self._jpeg):
-            raise InvalidInputError(f"{path}: offsets do not cut jpeg into images")
-        names = [str(name) for name in parts["attribute_names"]]
         columns = pick_columns(names, attributes)
         values = parts["attributes"]
         if values.shape != (len(steps), len(names)):
@@ -184,6 +198,8 @@ class JpegSource(HeldSource):
         self.split = parts.get("split")
         if size is None:
             size = _open(self._bytes(0), "image 0").height
+            if size > _MOST_SIDE:
+                raise InvalidInputError(f"{path}: image 0 is {size} pixels high; give a size")
         self._format = ImageFormat(size, size, 3, (0.0, 255.0))
 
     def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -222,8 +238,8 @@ def load_npz(
     InvalidInputError
         A ``ValueError``: not such a file, or arrays that :class:`ArraySource` refuses.
     """
-    parts = _read_npz(path, (images, values, names))
-    known = [str(name) for name in parts[names]]
+    parts = read_npz(path, (images, values, names))
+    known = _names(parts[names], path)
     columns = pick_columns(known, attributes)
     table = parts[values]
     if table.ndim != 2 or table.shape[1] != len(known):
@@ -264,10 +280,8 @@ def fit_image(
     from PIL import Image
 
     picture = _open(image, name)
-    try:
+    with _readable(f"{name} is corrupt"):
         colours = picture.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InvalidInputError(f"{name} is corrupt: {error}") from error
     side = min(colours.size) if crop is None else crop
     if side > min(colours.size) or side < 1:
         raise InvalidInputError(
@@ -287,23 +301,47 @@ def _open(image: str | os.PathLike[str] | bytes, name: str) -> Any:
         raise ImportError(
             "reading images needs Pillow: pip install 'dice-extended[images]'"
         ) from error
-    try:
-        return Image.open(io.BytesIO(image) if isinstance(image, bytes) else image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InvalidInputError(f"{name} is not an image that Pillow can read") from error
+    if not isinstance(image, bytes) and not os.path.isfile(image):  # a pipe may never end
+        raise InvalidInputError(f"{name} is not an image that Pillow can read: there is no file")
+    with _readable(f"{name} is not an image that Pillow can read"):
+        picture = Image.open(
+            io.BytesIO(image) if isinstance(image, bytes) else image, formats=_FORMATS
+        )
+    if picture.width * picture.height > _MOST_PIXELS:
+        raise InvalidInputError(
+            f"{name} has {picture.width} x {picture.height} pixels; more than {_MOST_PIXELS:,} are "
+            "refused: make it smaller"
+        )
+    return picture
 
 
-def _read_npz(path: str | os.PathLike[str], needed: Sequence[str]) -> Mapping[str, np.ndarray]:
+@contextmanager
+def _readable(problem: str) -> Iterator[None]:
+    """Turn what Pillow's decoders raise over a damaged file into our error."""
+    from PIL import Image
+
+    # A damaged or hostile file reaches each of these in one decoder or another.
+    kinds = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError)
+    more = (OverflowError, MemoryError, NotImplementedError, RuntimeError, struct.error, zlib.error)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [key for key in needed if key not in file.files]
-            if missing:
-                raise InvalidInputError(
-                    f"{path} has no array {missing[0]!r}; it has {', '.join(file.files)}"
-                )
-            optional = [key for key in ("split",) if key in file.files]
-            return {key: file[key] for key in (*needed, *optional)}
-    except InvalidInputError:
-        raise
-    except (OSError, ValueError, AttributeError, EOFError) as error:
-        raise InvalidInputError(f"{path} is not a readable npz file: {error}") from error
+        yield
+    except (*kinds, *more, Image.DecompressionBombError) as error:
+        raise InvalidInputError(f"{problem}: {error}") from error
+
+
+def _names(names: np.ndarray, path: Any) -> list[str]:
+    if names.ndim != 1 or names.dtype.kind not in "US":
+        raise InvalidInputError(f"{path}: the attributes' names must be a list of texts")
+    return [str(name) for name in names]
+
+
+def _offsets(parts: Mapping[str, np.ndarray], path: Any) -> np.ndarray:
+    """Return the places where images begin and end, once they are known to lie in the bytes."""
+    jpeg, offsets = parts["jpeg"], parts["offsets"]
+    good = jpeg.ndim == offsets.ndim == 1 and jpeg.dtype == np.uint8 and offsets.dtype.kind in "iu"
+    if good:
+        offsets = offsets.astype(np.int64)
+        good = len(offsets) > 1 and offsets[0] >= 0 and offsets[-1] <= len(jpeg)
+    if not good or (np.diff(offsets) < 1).any():
+        raise InvalidInputError(f"{path}: offsets do not cut jpeg into images")
+    return offsets

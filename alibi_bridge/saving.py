@@ -36,7 +36,7 @@ __all__ = [
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 FORMAT = 1
 #: Larger files are refused before they are read. The largest network here has 0.1 GB of weights.
-MAX_CONFIG_BYTES, MAX_WEIGHTS_BYTES = 64 << 20, 8 << 30
+MAX_CONFIG_BYTES, MAX_WEIGHTS_BYTES = 16 << 20, 8 << 30
 
 
 def save_bundle(
@@ -131,7 +131,7 @@ def load_bundle(
         )
     try:
         return head["config"], load(weights)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InvalidInputError(f"{place / WEIGHTS} is not a safetensors file: {error}") from error
 
 
@@ -259,10 +259,13 @@ def _swap(new: Path, place: Path) -> None:
 
 def _read(path: Path, most: int) -> bytes:
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device may never end
+            raise InvalidInputError(f"{path} is no file")
         size = path.stat().st_size
         if size > most:
             raise InvalidInputError(f"{path} has {size:,} bytes; more than {most:,} is refused")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most)
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read: {error.strerror or error}") from error
 

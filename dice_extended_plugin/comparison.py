@@ -185,7 +185,7 @@ class Comparison:
         against : str, optional
             Metric of the horizontal axis: a point per query and each explainer's mean.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; else a new figure, which pyplot does not know of.
+            Where to draw; else a new figure of pyplot's, which notebooks show.
 
         Returns
         -------
@@ -195,15 +195,40 @@ class Comparison:
             if name is not None:
                 self._check(name, "metric", list(self.metrics.index))
         if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(6, 4), layout="constrained").subplots()
+            try:
+                from matplotlib import pyplot
+            except ImportError:
+                raise ImportError(
+                    "plots need Matplotlib; run: pip install 'dice-extended[report]'"
+                ) from None
+            ax = pyplot.subplots(figsize=(6, 4), layout="constrained")[1]
         if against is None:
             self._boxes(metric, ax)
         else:
             self._scatter(metric, against, ax)
         ax.grid(alpha=0.3)
         return ax
+
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.html_tables import facts, table, titled
+
+        cells = self.to_frame()
+        rows = [
+            [
+                f"{name}{_ARROW[str(self.metrics.at[name, 'direction'])]}",
+                *(_mean_sd(cells.loc[(name, one)]) for one in self.explainers),
+                self._chance(str(name)),
+            ]
+            for name in self.metrics.index
+        ]
+        head = facts(
+            {"queries": self.outcomes["query"].nunique(), "compared with": self.baseline}
+        )
+        return titled(
+            "Comparison of explainers",
+            head,
+            table(["metric", *self.explainers, "chance"], rows, "Mean ± sd over the queries"),
+        )
 
     def _boxes(self, metric: str, ax: Any) -> None:
         table = self.per_query(metric)
@@ -259,15 +284,25 @@ class Comparison:
             The text is no JSON, or holds no comparison.
         """
         try:
-            return cls.from_json_value(json.loads(text))
-        except json.JSONDecodeError as error:
+            read = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise InvalidInputError(f"this is no JSON text: {error}") from None
+        return cls.from_json_value(read)
 
     @classmethod
     def from_json_value(cls, read: Any) -> Comparison:
         """Read the parsed form, for a comparison that is part of a larger JSON text."""
         if not isinstance(read, dict) or read.get("format") != _FORMAT:
             raise InvalidInputError(f"the JSON text is no comparison (format {_FORMAT!r})")
+        try:
+            return cls._of(read)
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise InvalidInputError(
+                f"the JSON text is no whole comparison: {type(error).__name__}: {error}"
+            ) from error
+
+    @classmethod
+    def _of(cls, read: dict[str, Any]) -> Comparison:
         values = pd.DataFrame(read["values"], columns=_VALUES)
         values["value"] = [_from_json(value) for value in values["value"]]
         metrics = pd.DataFrame(read["metrics"]).set_index("metric")

@@ -5,8 +5,11 @@ The papers' tables come from a local folder or from OpenML; this package carries
 
 from __future__ import annotations
 
+import gzip
+import io
 import logging
 import os
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: The environment variable that names the folder with the papers' data.
 FOLDER_VARIABLE = "DICE_EXTENDED_DATA"
+#: The largest table that is read from the folder, unpacked.
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +274,21 @@ def _from_folder(name: str, spec: _Spec) -> pd.DataFrame:
     path = folder / "tabular" / spec.file
     if not path.is_file():
         raise FileNotFoundError(f"Data set {name}: no file {path}. Put it there{other}.")
-    return pd.read_csv(path)
+    return _read_csv(path)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a packed table. A small file may unpack to a thousand times its size: not here."""
+    try:
+        with gzip.open(path) as file:
+            text = file.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise InvalidInputError(f"{path} unpacks to more than {_MOST_BYTES:,} bytes; refused")
+        return pd.read_csv(io.BytesIO(text))
+    except InvalidInputError:
+        raise
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise InvalidInputError(f"{path} is not a table in CSV, packed by gzip: {error}") from error
 
 
 def _from_openml(name: str, spec: _Spec) -> pd.DataFrame:

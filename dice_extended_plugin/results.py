@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from dice_ml.counterfactual_explanations import CounterfactualExplanations
 from dice_ml.diverse_counterfactuals import CounterfactualExamples
+from jsonschema.exceptions import ValidationError
+from raiutils.exceptions import UserConfigValidationException
 
 from dice_extended_plugin import __version__
 from dice_extended_plugin.errors import InvalidInputError
@@ -21,6 +23,8 @@ STATUSES = ("ok", "partial", "none")
 #: Key of our part in the JSON form's metadata, the only part that travels whole.
 _METADATA = "dice_extended"
 _PARTS = ("status", "reason", "robustness")
+#: What reading a text of another form ends in.
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError, OSError)
 
 
 class RobustCounterfactualExamples(CounterfactualExamples):
@@ -49,6 +53,11 @@ class RobustCounterfactualExamples(CounterfactualExamples):
         super().__init__(**kwargs)
         self.status, self.reason = status, reason
         self.robustness = pd.DataFrame() if robustness is None else robustness
+
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.results_html import example_html
+
+        return example_html(self)
 
     def print_list(self, li: list[list[Any]], show_only_changes: bool) -> None:
         """Print rows; with `show_only_changes` cells equal to the query's are "-".
@@ -90,6 +99,11 @@ class RobustCounterfactualExplanations(CounterfactualExplanations):
         """Reason of each query."""
         return [example.reason for example in self.cf_examples_list]
 
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.results_html import explanations_html
+
+        return explanations_html(self)
+
     def to_frame(self, sparse: bool = True, queries: bool = False) -> pd.DataFrame:
         """Return the counterfactuals of all queries in one table.
 
@@ -117,11 +131,42 @@ class RobustCounterfactualExplanations(CounterfactualExplanations):
 
     @staticmethod
     def from_json(json_str: str) -> RobustCounterfactualExplanations:
-        """Read the form that :meth:`to_json` writes, status and robustness included."""
-        plain = CounterfactualExplanations.from_json(json_str)
-        if not isinstance(plain, CounterfactualExplanations):
-            raise InvalidInputError("the JSON text holds no counterfactual explanations")
-        return _restore(plain, json_str)
+        """Read the form that :meth:`to_json` writes, status and robustness included.
+
+        Raises
+        ------
+        InvalidInputError
+            A ``ValueError``: no JSON text, or one that holds something else.
+        """
+        try:
+            _check_tables(json.loads(json_str))
+            plain = CounterfactualExplanations.from_json(json_str)
+            if not isinstance(plain, CounterfactualExplanations):
+                raise InvalidInputError("the JSON text holds no counterfactual explanations")
+            return _restore(plain, json_str)
+        except InvalidInputError:
+            raise
+        except (*_UNREADABLE, UserConfigValidationException, ValidationError) as error:
+            told = str(error).partition("\n")[0]  # jsonschema goes on with the whole text
+            raise InvalidInputError(
+                f"the JSON text holds no counterfactual explanations: {told:.200}"
+            ) from error
+
+
+def _check_tables(read: Any) -> None:
+    """Raise unless the tables of dice-ml's older format are tables.
+
+    dice-ml hands those texts to ``pandas.read_json``, which opens a text that is an address or a
+    path. JSON text is neither.
+    """
+    if not isinstance(read, dict):
+        raise InvalidInputError("the JSON text holds no counterfactual explanations")
+    for example in read.get("cf_examples_list", ()):
+        values = json.loads(example)
+        for name in ("test_instance_df", "final_cfs_df"):
+            text = values.get(name)
+            if text is not None and not isinstance(json.loads(text), (dict, list)):
+                raise InvalidInputError(f"{name} in the JSON text is no table: {text!r:.80}")
 
 
 def _table(example: Any, number: int, sparse: bool, queries: bool) -> pd.DataFrame:

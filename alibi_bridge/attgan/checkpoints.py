@@ -13,6 +13,7 @@ import numpy as np
 from alibi_bridge.attgan.training import Trainer
 from alibi_bridge.images import ImageSource
 from alibi_bridge.saving import CONFIG, load_bundle, save_bundle
+from alibi_bridge.untrusted import from_settings
 from dice_extended_plugin.errors import InvalidInputError
 
 __all__ = ["fingerprint", "resume", "save"]
@@ -49,12 +50,14 @@ def resume(trainer: Trainer, folder: Path, run: dict[str, Any]) -> None:
     if not (folder / CONFIG).exists() and not aside.is_dir():
         return
     config, tensors = load_bundle(folder, _KIND)
-    known = config.get("run", {})
+    known = config.get("run")
+    known = known if isinstance(known, dict) else {}
     differ: Sequence[str] = [name for name, value in run.items() if known.get(name) != value]
     if differ:
         raise InvalidInputError(
             f"{folder} holds the checkpoint of another training: its {', '.join(differ)} differ; "
             f"give another folder, or resume=False to begin anew"
         )
-    trainer.load(config["state"], tensors)
+    with from_settings("the training of an AttGAN"):
+        trainer.load(config["state"], tensors)
     _logger.info("training goes on at step %d", trainer.step)

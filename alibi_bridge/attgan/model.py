@@ -25,6 +25,7 @@ from alibi_bridge.images import as_source
 from alibi_bridge.saving import load_bundle, load_state, save_bundle, state_of
 from alibi_bridge.seeds import check_random_state
 from alibi_bridge.training import Callback, Progress, pick_device
+from alibi_bridge.untrusted import building, from_settings
 from dice_extended_plugin.errors import InvalidInputError
 
 __all__ = ["AttGAN"]
@@ -384,7 +385,8 @@ class AttGAN:
         InvalidInputError
             A ``ValueError``: they do not fit each other.
         """
-        try:
+        what = "an AttGAN"
+        with from_settings(what):
             sizes = {
                 name: value
                 for name, value in config["architecture"].items()
@@ -401,10 +403,9 @@ class AttGAN:
             )
             model._format = ImageFormat.from_dict(config["format"])
             model.report_ = dict(config["report"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InvalidInputError(f"not the settings of an AttGAN: {error}") from error
         place = pick_device(device)
-        generator, critic = Generator(model.architecture), Critic(model.architecture)
+        with building(tensors, what):
+            generator, critic = Generator(model.architecture), Critic(model.architecture)
         load_state(generator, tensors, "generator.")
         load_state(critic, tensors, "critic.")
         model._generator = networks.placed(generator, place)

@@ -71,7 +71,8 @@ def read(
                 f"{config.get(name)!r}, not {value!r}; give another folder, or resume=False"
             )
     for name, value in run.items():
-        if config.get("run", {}).get(name) != value:
+        known = config.get("run")
+        if not isinstance(known, dict) or known.get(name) != value:
             raise InvalidInputError(
                 f"the checkpoint {os.fspath(path)} is of a run with other {name}; give another "
                 "folder, or resume=False"

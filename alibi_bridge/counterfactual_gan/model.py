@@ -32,6 +32,7 @@ from alibi_bridge.formats import ImageFormat
 from alibi_bridge.saving import load_bundle, load_state, save_bundle, state_of
 from alibi_bridge.seeds import check_random_state, seeded
 from alibi_bridge.training import Callback, Progress, pick_device
+from alibi_bridge.untrusted import building, check_options, from_settings
 from dice_extended_plugin.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -253,7 +254,10 @@ class JointGAN(JointNetworks):
         InvalidInputError
             They do not belong together.
         """
-        try:
+        what = "a joint GAN"
+        with building(tensors, what):
+            for part in ("generator_options", "discriminator_options"):
+                check_options(config[part], f"{what}, {part}")
             made = cls(
                 ImageFormat.from_dict(config["image_format"]),
                 generator=config["generator"],
@@ -267,8 +271,6 @@ class JointGAN(JointNetworks):
             made.history = [Look(**entry) for entry in config["history"]]
             made.chosen = None if config["chosen"] is None else Look(**config["chosen"])
             made.collapse = None if config["collapse"] is None else Collapse(**config["collapse"])
-        except (KeyError, TypeError) as error:
-            raise InvalidInputError(f"not the settings of a joint GAN: {error}") from error
         load_state(made.generator, tensors, "generator.")
         load_state(made.discriminator, tensors, "discriminator.")
         return made
@@ -348,10 +350,11 @@ class JointGAN(JointNetworks):
         self, path: str | os.PathLike[str], trainer: Trainer, run: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         config, tensors = checkpoints.read(path, self, run)
-        trainer.restore(config["trainer"], tensors)
-        self.history = [Look(**entry) for entry in config["history"]]
-        self.chosen = None if config["chosen"] is None else Look(**config["chosen"])
-        self.collapse = None if config["collapse"] is None else Collapse(**config["collapse"])
+        with from_settings("the training of a joint GAN"):
+            trainer.restore(config["trainer"], tensors)
+            self.history = [Look(**entry) for entry in config["history"]]
+            self.chosen = None if config["chosen"] is None else Look(**config["chosen"])
+            self.collapse = None if config["collapse"] is None else Collapse(**config["collapse"])
         best = "best."
         return {
             name[len(best) :]: value.to(self.device)

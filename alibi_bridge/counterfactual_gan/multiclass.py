@@ -17,6 +17,7 @@ from alibi_bridge.counterfactual_gan.losses import FAKE
 from alibi_bridge.counterfactual_gan.model import JointGAN
 from alibi_bridge.counterfactual_gan.results import Generated, Saliency
 from alibi_bridge.saving import load_bundle, save_bundle
+from alibi_bridge.untrusted import from_settings
 from dice_extended_plugin.errors import InvalidInputError
 
 __all__ = ["OneAgainstBackground"]
@@ -201,10 +202,12 @@ class OneAgainstBackground:
         cls, config: Mapping[str, Any], tensors: Mapping[str, Any], device: str = "auto"
     ) -> OneAgainstBackground:
         """Return what :meth:`config` and :meth:`tensors` describe."""
-        made = cls(config["background"])
-        for label, values in config["models"].items():
-            own = {n[len(label) + 1 :]: t for n, t in tensors.items() if n.startswith(f"{label}/")}
-            made.models[int(label)] = JointGAN.rebuilt(values, own, device)
+        with from_settings("a joint GAN per class"):
+            made = cls(config["background"])
+            for label, values in config["models"].items():
+                start = f"{label}/"
+                own = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+                made.models[int(label)] = JointGAN.rebuilt(values, own, device)
         return made
 
     def _fitted(self) -> Iterable[JointGAN]:

@@ -22,6 +22,9 @@ from dice_extended_plugin.errors import InvalidInputError
 
 __all__ = ["SwinDiscriminator", "SwinEncoder", "SwinUNetGenerator"]
 
+#: What transformers raises over files that are missing, damaged or of another model.
+_UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
+
 
 class SwinEncoder(nn.Module):
     """transformers' ``SwinBackbone``; every stage's feature map comes out.
@@ -101,9 +104,7 @@ class SwinEncoder(nn.Module):
             )
             self.backbone = SwinBackbone(config)
         else:
-            self.backbone = SwinBackbone.from_pretrained(
-                pretrained, use_safetensors=True, drop_path_rate=0.0, **shape
-            )
+            self.backbone = _pretrained_backbone(pretrained, shape)
         self.options: dict[str, Any] = {
             "embed": embed,
             "depths": list(depths),
@@ -260,12 +261,24 @@ def _quantiser(channels: int, codes: int) -> Any:
     )
 
 
+def _pretrained_backbone(name: str, shape: dict[str, Any]) -> Any:
+    from safetensors import SafetensorError
+    from transformers import SwinBackbone
+
+    try:
+        return SwinBackbone.from_pretrained(name, use_safetensors=True, drop_path_rate=0.0, **shape)
+    except (*_UNREADABLE, SafetensorError) as error:
+        raise InvalidInputError(
+            f"pretrained={name!r} has no weights in safetensors that fit a Swin: {error}"
+        ) from error
+
+
 def _pretrained_config(name: str, channels: int) -> Any:
     from transformers import SwinConfig
 
     try:
         config = SwinConfig.from_pretrained(name)
-    except (OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise InvalidInputError(
             f"pretrained={name!r} is neither a folder with a Swin nor a name that the hub knows: "
             f"{error}"
