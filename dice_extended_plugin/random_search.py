@@ -117,6 +117,12 @@ class _Sampling:
         self.problem, self.queries, self.found, self.pool = problem, queries, found, pool
         self.x = problem.x[queries]
         self.lower, self.upper = problem.space.bounds(self.x)
+        # What an unchanged feature holds: the query's value, or the nearest that is permitted.
+        # Where columns have an order, that depends on the others, and is found for whole rows.
+        space = problem.space
+        self.stay = (
+            self.x if space.order else space.project(self.x, self.x, self.lower, self.upper)
+        )
         streams = query_streams(self.x, problem.random_state, _STREAM)
         self.values, self.turn = sample_values(streams, self.x, problem.space, size)
         self.size = size
@@ -153,9 +159,10 @@ class _Sampling:
         space = self.problem.space
         part = slice(start, stop)
         taken = self.turn[going, part][..., space.column_feature] < n_changed
-        x = self.x[going][:, None]
-        rows = np.where(taken, self.values[going, part], x)
-        rows = space.project(rows, x, self.lower[going][:, None], self.upper[going][:, None])
+        rows = np.where(taken, self.values[going, part], self.stay[going][:, None])
+        if space.order:  # columns that are legal one by one may be in the wrong order together
+            box = self.lower[going][:, None], self.upper[going][:, None]
+            rows = space.project(rows, self.x[going][:, None], *box)
         owner = np.repeat(going, rows.shape[1])
         rows = rows.reshape(-1, rows.shape[-1])
         moved = space.changed(rows, self.x[owner]).any(axis=1)
