@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from alibi_bridge.npz_files import read_npz
 from alibi_bridge.seeds import check_random_state, numpy_stream
 from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.npz_files import read_npz
 
 __all__ = ["CrackImages", "draw_cracks", "load_cracks"]
 

@@ -17,8 +17,8 @@ import numpy as np
 from alibi_bridge.attributes import check_attributes, pick_columns, read_attribute_table
 from alibi_bridge.formats import ImageFormat
 from alibi_bridge.images import ArraySource, HeldSource, checked_rows
-from alibi_bridge.npz_files import read_npz
 from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.npz_files import read_npz
 
 __all__ = ["FolderSource", "JpegSource", "fit_image", "load_npz"]
 

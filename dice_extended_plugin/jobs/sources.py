@@ -7,6 +7,7 @@ own, so that no value depends on how large a job's chunks are.
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pandas as pd
 
 from dice_extended_plugin.errors import InvalidInputError
 from dice_extended_plugin.jobs.errors import JobError
+from dice_extended_plugin.npz_files import DAMAGED, check_array, read_header
 
 __all__ = ["Chunk", "RowSource", "Rows", "chunks", "digest", "open_source", "part"]
 
@@ -220,79 +222,48 @@ class _Npz:
         try:
             with zipfile.ZipFile(path) as archive:
                 names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
-        except (zipfile.BadZipFile, OSError) as error:
+                self._name = _chosen(names, array, path)
+                self._header = check_array(archive, self._name, path, _MOST_BYTES)
+        except InvalidInputError:
+            raise
+        except DAMAGED as error:
             raise InvalidInputError(f"{path} is no npz file: {error}") from error
-        if array is None and len(names) != 1:
-            raise InvalidInputError(f"{path} holds {', '.join(names)}: say which array")
-        self._name = names[0] if array is None else array
-        if self._name not in names:
-            raise InvalidInputError(f"{path} has no array {self._name!r}, only {', '.join(names)}")
-        with self._stream() as (_, shape, dtype, size, self._columns_first):
-            self.n_rows, self._row = shape[0], shape[1:]
-            self._dtype = dtype
-            wanted = int(np.prod(shape, dtype=object)) * dtype.itemsize
-            if wanted > min(size, _MOST_BYTES):
-                raise InvalidInputError(
-                    f"{path}: array {self._name!r} claims {wanted} bytes and the file has {size}"
-                )
-        if not self.n_rows:
+        if not self._header.shape or not self._header.shape[0]:
             raise InvalidInputError(f"{path}: array {self._name!r} holds no rows")
 
-    def _stream(self) -> Any:
-        return _npy_member(self._path, self._name)
+    @property
+    def n_rows(self) -> int:
+        return self._header.shape[0]
 
     def blocks(self) -> Iterator[Rows]:
-        row_bytes = int(np.prod(self._row)) * self._dtype.itemsize
+        shape, columns_first, dtype = self._header
+        row_bytes = math.prod(shape[1:]) * dtype.itemsize
         at_once = max(1, min(BLOCK, _BLOCK_BYTES // max(row_bytes, 1)))
-        with self._stream() as (file, shape, dtype, *_):
-            if self._columns_first:  # as pandas makes them: no row is whole before the last byte
-                data = _exactly(file, self.n_rows * row_bytes, self._path)
+        with zipfile.ZipFile(self._path) as archive, archive.open(f"{self._name}.npy") as file:
+            read_header(file, self._name, self._path)
+            if columns_first:  # as pandas makes them: no row is whole before the last byte
+                data = _exactly(file, shape[0] * row_bytes, self._path)
                 whole = np.frombuffer(data, dtype=dtype).reshape(shape, order="F")
-                for begin in range(0, self.n_rows, at_once):
+                for begin in range(0, shape[0], at_once):
                     yield np.ascontiguousarray(whole[begin : begin + at_once])
                 return
-            for begin in range(0, self.n_rows, at_once):
-                count = min(at_once, self.n_rows - begin)
+            for begin in range(0, shape[0], at_once):
+                count = min(at_once, shape[0] - begin)
                 data = _exactly(file, count * row_bytes, self._path)
-                yield np.frombuffer(data, dtype=dtype).reshape(count, *self._row)
+                yield np.frombuffer(data, dtype=dtype).reshape(count, *shape[1:])
 
     def describe(self) -> dict[str, Any]:
         kind = {"kind": "npz", "path": str(self._path.resolve()), "array": self._name}
         return {**kind, "n_rows": self.n_rows}
 
 
-class _npy_member:
-    """Open an array inside an npz: the stream behind its header, and what the header says."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self._path, self._name = path, name
-
-    def __enter__(self) -> tuple[Any, tuple[int, ...], np.dtype[Any], int, bool]:
-        """Return the stream, shape, dtype, bytes in the archive, and whether columns come first."""
-        self._archive = zipfile.ZipFile(self._path)
-        self._file = self._archive.open(f"{self._name}.npy")
-        try:
-            version = np.lib.format.read_magic(self._file)
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            shape, fortran, dtype = read(self._file)
-        except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-            self.__exit__()
-            raise InvalidInputError(f"{self._path}: {self._name!r} is no array: {error}") from error
-        if dtype.hasobject or not shape:
-            self.__exit__()
-            raise InvalidInputError(
-                f"{self._path}: array {self._name!r} must hold numbers in rows; it has dtype "
-                f"{dtype}, shape {shape}"
-            )
-        size = self._archive.getinfo(f"{self._name}.npy").file_size
-        return self._file, shape, dtype, size, fortran
-
-    def __exit__(self, *_: Any) -> None:
-        self._file.close()
-        self._archive.close()
+def _chosen(names: list[str], wanted: str | None, path: Path) -> str:
+    if wanted is None and len(names) != 1:
+        raise InvalidInputError(f"{path} holds {', '.join(names) or 'nothing'}: say which array")
+    name = names[0] if wanted is None else wanted
+    if name not in names:
+        raise InvalidInputError(f"{path} has no array {name!r}, only {', '.join(names)}")
+    return name
 
 
 def load_parquet() -> Any:
@@ -310,7 +281,7 @@ def load_parquet() -> Any:
 def _exactly(file: Any, count: int, path: Path) -> bytes:
     try:
         data: bytes = file.read(count)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except DAMAGED as error:
         raise JobError(f"{path} is damaged: {error}") from error
     if len(data) != count:
         raise JobError(f"{path} ends before its last row: it is damaged")

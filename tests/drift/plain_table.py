@@ -37,7 +37,7 @@ TABLE = [
     _row(
         "numpy",
         "numpy.lib.format",
-        "alibi_bridge/npz_files.py",
+        "dice_extended_plugin/npz_files.py",
         has("read_magic", "read_array_header_1_0", "read_array_header_2_0"),
     ),
     _row("pandas", "pandas:factorize", "dice_extended_plugin/datasets.py"),

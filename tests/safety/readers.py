@@ -235,7 +235,7 @@ READERS: dict[str, Reader] = {
     ),
     "load_npz": Reader(
         _npz,
-        ("alibi_bridge.image_files:load_npz.path", "alibi_bridge.npz_files:read_npz.path"),
+        ("alibi_bridge.image_files:load_npz.path", "dice_extended_plugin.npz_files:read_npz.path"),
         _PIL,
     ),
     "load_cracks": Reader(_cracks, ("alibi_bridge.cracks:load_cracks.folder",)),

@@ -12,22 +12,36 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dice_extended_plugin.errors import InvalidInputError
 
-__all__ = ["MAX_ARRAY_BYTES", "read_npz"]
+__all__ = ["DAMAGED", "MAX_ARRAY_BYTES", "Header", "check_array", "read_header", "read_npz"]
 
 #: Files whose arrays hold more are refused: sources for larger sets read folders.
 MAX_ARRAY_BYTES = 32 << 30
 #: Arrays above this size that take up less than a hundredth of it in the file are no images.
 _SUSPICIOUS_BYTES, _SUSPICIOUS_RATIO = 256 << 20, 100
+#: What reading a file that is no npz file, or a damaged one, ends in.
+DAMAGED: tuple[type[Exception], ...] = (
+    *(OSError, ValueError, AttributeError, EOFError, KeyError, NotImplementedError),
+    *(RuntimeError, OverflowError, MemoryError, SyntaxError, RecursionError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),  # NumPy parses headers as Python
+)
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+
+
+class Header(NamedTuple):
+    """What an array's header says."""
+
+    shape: tuple[int, ...]
+    columns_first: bool
+    dtype: np.dtype[Any]
 
 
 def read_npz(
@@ -65,26 +79,44 @@ def read_npz(
                 )
             names = [*needed, *(name for name in optional if name in there)]
             for name in names:
-                _check(archive, name, path)
+                check_array(archive, name, path)
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in names}
     except InvalidInputError:
         raise
-    except (
-        *(OSError, ValueError, AttributeError, EOFError, KeyError, NotImplementedError),
-        *(RuntimeError, OverflowError, MemoryError, SyntaxError, RecursionError),
-        *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),  # NumPy parses headers as Python
-    ) as error:
+    except DAMAGED as error:
         raise InvalidInputError(f"{path} is not a readable npz file: {error}") from error
 
 
-def _check(archive: zipfile.ZipFile, name: str, path: Any) -> None:
-    """Raise unless the array's header claims exactly what its member of the archive holds."""
+def read_header(file: Any, name: str, path: Any) -> Header:
+    """Read the header of an array; the stream then stands at its first value.
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown form of header; and whatever of :data:`DAMAGED` NumPy makes of a broken one.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in _HEADERS:
+        raise InvalidInputError(f"{path}: array {name!r} has the unknown format {version}")
+    return Header(*_HEADERS[version](file))
+
+
+def check_array(
+    archive: zipfile.ZipFile, name: str, path: Any, most: int = MAX_ARRAY_BYTES
+) -> Header:
+    """Return an array's header if it claims exactly what its member of the archive holds.
+
+    Raises
+    ------
+    InvalidInputError
+        It claims something else, more than `most` bytes, or Python objects.
+    """
     member = archive.getinfo(name if name in archive.namelist() else f"{name}.npy")
     held, packed = member.file_size, member.compress_size
-    if held > MAX_ARRAY_BYTES:
+    if held > most:
         raise InvalidInputError(
-            f"{path}: array {name!r} has {held:,} bytes; more than {MAX_ARRAY_BYTES:,} is refused"
+            f"{path}: array {name!r} has {held:,} bytes; more than {most:,} is refused"
         )
     if held > max(_SUSPICIOUS_BYTES, _SUSPICIOUS_RATIO * packed):
         raise InvalidInputError(
@@ -92,19 +124,17 @@ def _check(archive: zipfile.ZipFile, name: str, path: Any) -> None:
             "do; refused. If it is yours, save it with np.savez, uncompressed"
         )
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        if version not in _HEADERS:
-            raise InvalidInputError(f"{path}: array {name!r} has the unknown format {version}")
-        shape, _, dtype = _HEADERS[version](file)
+        header = read_header(file, name, path)
         behind = held - file.tell()
-    if dtype.hasobject:
+    if header.dtype.hasobject:
         raise InvalidInputError(
             f"{path} is not a readable npz file: array {name!r} holds Python objects, which could "
             "run code; save numbers or texts of a fixed length"
         )
-    claimed = math.prod(shape) * dtype.itemsize
-    if claimed != behind or min(shape, default=0) < 0:
+    claimed = math.prod(header.shape) * header.dtype.itemsize
+    if claimed != behind or min(header.shape, default=0) < 0:
         raise InvalidInputError(
             f"{path}: array {name!r} claims {claimed:,} bytes, the file holds {behind:,} for it; "
             "it is damaged or was cut short"
         )
+    return header
