@@ -32,6 +32,9 @@ class RandomSearch(Algorithm):
         self, pop_size: int = 100, archive_size: int = 100, sampling: Any = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        for name, value in (("pop_size", pop_size), ("archive_size", archive_size)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InvalidInputError(f"{name} must be a whole number from 1 on: {value!r}")
         self.pop_size = pop_size
         self.archive_size = archive_size
         self.sampling = sampling

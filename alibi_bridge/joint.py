@@ -88,6 +88,13 @@ class CounterfactualGAN(BridgeExplainer):
         }
         super().__init__(["whitebox"], ["local"], shown, predictor)
 
+    @staticmethod
+    def conformance() -> dict[str, dict[str, Any]]:
+        """Return the keywords with which the conformance suite checks the class quickly."""
+        narrow = {"generator_options": {"width": 4}, "discriminator_options": {"width": 8}}
+        settings = Settings.paper(batch_size=8, warmup=4, validate_every=4, cycles=1)
+        return {"init": {**narrow, "settings": settings}, "fit": {"steps": 8}}
+
     def fit(self, X: np.ndarray, y: np.ndarray | None = None, **keywords: Any) -> Self:
         """Train on images and labels.
 

@@ -105,6 +105,19 @@ class PlausibleCounterfactual(BridgeExplainer):
         self.return_images = return_images
         self.verbose = verbose
 
+    @staticmethod
+    def conformance() -> dict[str, dict[str, Any]]:
+        """Return the keywords with which the conformance suite checks the class quickly."""
+        from alibi_bridge.attgan import AttGAN
+        from alibi_bridge.attgan.training import Schedule
+
+        schedule = Schedule(critic_steps=1, judge_steps=20)
+        networks = AttGAN.small(["bright", "striped"], 32, width=4, schedule=schedule)
+        # Networks of one step show no edit; the search is what is checked.
+        lenient = {"allow_dead": True, "skip_misread_reconstructions": False}
+        quick = {"networks": networks, "budget": 60, "pop_size": 10}
+        return {"init": {**quick, **lenient}, "fit": {"steps": 1}}
+
     def fit(self, X: Any = None, A: Any = None, *, networks: Any = None, **options: Any) -> Self:
         """Train the AttGAN, or take a trained one.
 

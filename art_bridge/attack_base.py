@@ -101,6 +101,11 @@ class CounterfactualAttack(EvasionAttack):
         self.result_: AttackResult | None = None
         self._check_params()
 
+    @staticmethod
+    def conformance() -> dict[str, dict[str, Any]]:
+        """Return the keywords with which the conformance suite checks the class quickly."""
+        return {"init": {"population": 16, "generations": 4, "max_rows": 150}}
+
     def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> np.ndarray:
         """Return a counterfactual for every row.
 

@@ -84,6 +84,11 @@ class DiceExtendedNSGA3(CandidateExplainer, ExplainerBase):
 
     options = NSGA3Options
 
+    @staticmethod
+    def conformance() -> dict[str, dict[str, Any]]:
+        """Return the keywords with which the conformance suite checks the class quickly."""
+        return {"call": {"population": 8, "generations": 3, "max_rows_per_query": 120}}
+
     def _find(
         self,
         problem: candidates.Problem,

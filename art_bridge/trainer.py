@@ -144,6 +144,13 @@ class CounterfactualMarginTrainer(Trainer):
         self._verbose = verbose
         self._tried: list[Candidate] = []
 
+    @staticmethod
+    def conformance() -> dict[str, dict[str, Any]]:
+        """Return the keywords with which the conformance suite checks the class quickly."""
+        search = {"population": 8, "generations": 3, "max_rows": 60}
+        quick = {"max_rounds": 1, "max_analysis_rows": 6, "expansion": [0.5]}
+        return {"init": {**quick, "attack_params": search}}
+
     def fit(
         self,
         x: np.ndarray,

@@ -37,6 +37,11 @@ class Metric(Measure):
 
     def __call__(self, sets: CounterfactualSets) -> np.ndarray:
         """Measure, one value per query, (Q,)."""
+        if not isinstance(sets, CounterfactualSets):
+            raise InvalidInputError(
+                f"metric {self.name!r} measures CounterfactualSets, not a {type(sets).__name__}; "
+                f"see dice_extended_plugin.compare, which makes them"
+            )
         values = np.asarray(self.compute(sets), dtype=float)
         if values.shape != (sets.n_queries,):
             raise InvalidInputError(

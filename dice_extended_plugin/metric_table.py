@@ -22,6 +22,7 @@ __all__ = ["METRICS", "SHARE_OF_CLASS"]
 
 _DICE = "Mothilal, Sharma, Tan: DiCE (FAT* 2020)"
 _PAPER = "Bakir, Goktas, Ozogur-Akyuz: DiCE-Extended"
+_PAGE = "docs/evaluation.md"
 #: Chance value of validities.
 SHARE_OF_CLASS = "share of the wanted class"
 
@@ -41,7 +42,7 @@ def validity_returned(sets: Sets) -> np.ndarray:
     return sets.mean(sets.valid)
 
 
-@metric("higher", 0, inf, "")
+@metric("higher", 0, inf, _PAGE)
 def found(sets: Sets) -> np.ndarray:
     """Counterfactuals returned."""
     return np.bincount(sets.query, minlength=sets.n_queries)
@@ -80,7 +81,7 @@ def proximity_categorical(sets: Sets) -> np.ndarray:
     return sets.mean(metrics.categorical_distance(sets.u, sets.own, sets.judge.space))
 
 
-@metric("lower", 0, inf, "")
+@metric("lower", 0, inf, _PAGE)
 def l1(sets: Sets) -> np.ndarray:
     """Sum of changes: share of the data range, 1 for a level."""
     return sets.mean(metrics.l1_distance(sets.u, sets.own, sets.judge.space))
@@ -113,7 +114,7 @@ def spread(sets: Sets) -> np.ndarray:
     return metrics.set_spread(sets.u, sets.query, sets.n_queries, sets.judge.weights)
 
 
-@metric("lower", 0, inf, "")
+@metric("lower", 0, inf, _PAGE)
 def duplicates(sets: Sets) -> np.ndarray:
     """Rows that repeat another of the query's rows."""
     return metrics.set_duplicates(sets.u, sets.query, sets.n_queries)
@@ -217,13 +218,13 @@ def _after_change(sets: Sets, *changes: str) -> np.ndarray:
     )
 
 
-@metric("higher", 0, 1, "docs/evaluation.md", needs=("explain",))
+@metric("higher", 0, 1, _PAGE, needs=("explain",))
 def regeneration_stability(sets: Sets) -> np.ndarray:
     """Agreement of the advice for a slightly moved query, same seed; beside regeneration_seeds."""
     return _regenerated(sets).regeneration
 
 
-@metric("higher", 0, 1, "docs/evaluation.md", needs=("explain",))
+@metric("higher", 0, 1, _PAGE, needs=("explain",))
 def regeneration_seeds(sets: Sets) -> np.ndarray:
     """Agreement of the advice for the same query, other seeds."""
     return _regenerated(sets).seeds
@@ -334,21 +335,21 @@ def fidelity_two_baseline(sets: Sets) -> np.ndarray:
 # -- cost -------------------------------------------------------------------------------------
 
 
-@metric("lower", 0, inf, "", needs=("seconds",), tested=False)
+@metric("lower", 0, inf, _PAGE, needs=("seconds",), tested=False)
 def seconds(sets: Sets) -> np.ndarray:
     """Wall time; of a batch the batch's time over its queries."""
     assert sets.seconds is not None
     return sets.seconds
 
 
-@metric("lower", 0, inf, "", needs=("calls",), tested=False)
+@metric("lower", 0, inf, _PAGE, needs=("calls",), tested=False)
 def model_calls(sets: Sets) -> np.ndarray:
     """Count of model calls; of a batch the batch's calls over its queries."""
     assert sets.model_calls is not None
     return sets.model_calls
 
 
-@metric("lower", 0, inf, "", needs=("calls",), tested=False)
+@metric("lower", 0, inf, _PAGE, needs=("calls",), tested=False)
 def model_rows(sets: Sets) -> np.ndarray:
     """Rows in these calls."""
     assert sets.model_rows is not None

@@ -103,6 +103,12 @@ class GradientExplainer(BatchedExplainer):
         ExplainerBase.__init__(self, data_interface, model_interface)
         self._set_host_attributes()
 
+    @staticmethod
+    def conformance() -> dict[str, dict[str, Any]]:
+        """Return the keywords with which the conformance suite checks the class quickly."""
+        call = {"min_iter": 10, "max_iter": 30, "learning_rate": 0.1}
+        return {"init": {"report_draws": 16}, "call": call}
+
     def _set_host_attributes(self) -> None:
         """Set what DicePyTorch's own methods read, without its faults on odd tables."""
         space = self.space
@@ -141,6 +147,7 @@ class GradientExplainer(BatchedExplainer):
         )
 
     def _search(self, task: Task) -> Answer:
+        options = GradientOptions.read(self.defaults, task.keywords)  # before the model is asked
         scores = self._scores()
 
         def native(table: pd.DataFrame) -> np.ndarray:
@@ -149,7 +156,7 @@ class GradientExplainer(BatchedExplainer):
         with scores.open():
             return GradientSearch(
                 task,
-                GradientOptions.read(self.defaults, task.keywords),
+                options,
                 self.data_interface,
                 scores,
                 native,
