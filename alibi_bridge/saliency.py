@@ -219,6 +219,11 @@ class SaliencyTable:
 
         return pd.DataFrame(self.rows).T
 
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.html_tables import frame_table
+
+        return frame_table(self.to_frame().rename_axis("map"), "Saliency maps on test")
+
     def beats(self, name: str, baseline: str = "darkness, blurred 5x5") -> bool:
         """Tell whether a map's IoU on test is above a baseline's."""
         return self.rows[name]["IoU"] > self.rows[baseline]["IoU"]

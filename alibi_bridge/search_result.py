@@ -155,3 +155,28 @@ class SearchResult:
             table[[f"delta_{name}" for name in self.attributes]] = front.delta
             tables.append(table)
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.html_tables import facts, table, titled
+
+        head = facts({"images": len(self), **self.counts(), "predictor calls": self.calls})
+        rows = [[i, *_summary(front, self.attributes)] for i, front in enumerate(self.fronts)]
+        names = ["image", "status", "class", "points", "hypervolume", "moves most", "reason"]
+        return titled("Search for plausible counterfactuals", head, table(names, rows))
+
+
+def _summary(front: ImageFront, attributes: tuple[str, ...]) -> list[Any]:
+    """Return what a notebook shows of one front."""
+    moved = ""
+    if front.chosen is not None:
+        delta = front.delta[front.chosen]
+        most = int(np.abs(delta).argmax())
+        moved = f"{attributes[most]} {delta[most]:+.2f}"
+    return [
+        front.status,
+        front.original_class,
+        len(front),
+        front.hypervolume,
+        moved,
+        front.reason or "",
+    ]

@@ -50,6 +50,12 @@ class SuccessRateCurve:
             {"epsilon": self.epsilons, "rate": self.rate, "low": self.low, "high": self.high}
         )
 
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.html_tables import facts, frame_table, titled
+
+        head = facts({"rows": self.n_rows, "left out": self.left_out, "norm": self.norm})
+        return titled("Success rate of an attack", head, frame_table(self.to_frame()))
+
     def plot(self, ax: Axes | None = None, label: str | None = None) -> Axes:
         """Draw the curve; give the axes of another curve to compare two models."""
         from art_bridge.plots import plot_curve

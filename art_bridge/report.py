@@ -236,6 +236,25 @@ class RobustnessReport:
             raise InvalidInputError(f"kind must be 'matrix' or 'distribution', it is {kind!r}")
         return makers[kind](self, ax)
 
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.html_tables import facts, frame_table, titled
+
+        low, high = (float(end) for end in self.intervals["r_overall"])
+        head = facts(
+            {
+                "R_overall": f"{self.r_overall:.4g} (95 %: {low:.4g} to {high:.4g})",
+                "rows": self.n_rows,
+                "accuracy": self.accuracy,
+                **self.reasons,
+            }
+        )
+        return titled(
+            "Class-wise robustness",
+            head,
+            frame_table(self.to_frame("classes"), "Classes: r_class below 1 is vulnerable"),
+            frame_table(self.to_frame("pairs"), "Mean distance from source to target"),
+        )
+
     def summary(self) -> dict[str, Any]:
         """Return the figures as plain numbers, for JSON."""
         return {

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dice_extended_plugin.audit_report import AuditReport
+    from dice_extended_plugin.checks.suite import check_component, parametrize_with_checks
     from dice_extended_plugin.datasets import load_dataset
     from dice_extended_plugin.dice import Dice, disable, enable, upgrade
     from dice_extended_plugin.explainers.pytorch import DiceExtendedPyTorch
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from dice_extended_plugin.space import FeatureSpace
 
 __all__ = [
+    "AuditReport",
     "Comparison",
     "Component",
     "Dice",
@@ -34,11 +37,13 @@ __all__ = [
     "RobustCounterfactualExplanations",
     "Rules",
     "__version__",
+    "check_component",
     "compare",
     "disable",
     "enable",
     "hookimpl",
     "load_dataset",
+    "parametrize_with_checks",
     "read_job",
     "resume_job",
     "run_job",
@@ -57,8 +62,10 @@ except PackageNotFoundError:
 
 #: Public name -> the module it comes from, and the extra which that module needs.
 _LAZY: dict[str, tuple[str, str | None]] = {
+    "AuditReport": ("audit_report.report", "report"),
     "Comparison": ("comparison", None),
     "Component": ("registry", None),
+    "check_component": ("checks.suite", None),
     "compare": ("evaluation", None),
     "Dice": ("dice", None),
     "DiceExtendedGenetic": ("explainers.genetic", None),
@@ -75,6 +82,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "enable": ("dice", None),
     "hookimpl": ("hookspecs", None),
     "load_dataset": ("datasets", None),
+    "parametrize_with_checks": ("checks.suite", None),
     "read_job": ("jobs.run", None),
     "resume_job": ("jobs.run", None),
     "run_job": ("jobs.run", None),

@@ -11,9 +11,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from dice_extended_plugin import __version__
+from dice_extended_plugin.audit_report import command as audit_report
 from dice_extended_plugin.jobs import command as jobs
 from dice_extended_plugin.plugins import PluginInfo, list_plugins
-from dice_extended_plugin.registry import KINDS, import_target
+from dice_extended_plugin.registry import BACKENDS, KINDS, import_target
 
 __all__ = ["main"]
 
@@ -58,6 +59,21 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--queries", type=_count, default=50, metavar="N", help="rows to explain")
     demo.add_argument("--k", type=_count, default=10, metavar="K", help="answers for each row")
     demo.set_defaults(run=_demo)
+
+    check = commands.add_parser("check", help="run the conformance suite on a component")
+    check.add_argument(
+        "target", metavar="TARGET", help="a registered name, or package.module:Class"
+    )
+    check.add_argument("--kind", choices=KINDS, help="what it is, where the name does not tell")
+    check.add_argument(
+        "--backend", choices=BACKENDS, help="of the model; all that it serves if left out"
+    )
+    check.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    check.set_defaults(run=_check)
+
+    report = commands.add_parser("report", help="write an audit report that anyone can read")
+    audit_report.add_arguments(report)
+    report.set_defaults(run=audit_report.run)
 
     run = commands.add_parser("run", help="treat many rows in chunks, as a TOML file says")
     jobs.add_run_arguments(run)
@@ -109,6 +125,12 @@ def _rows(plugin: PluginInfo) -> list[tuple[str, ...]]:
         (c.kind, c.name, ",".join(c.backends or ("all",)), c.extra or "-", *origin)
         for c in plugin.components
     ]
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from dice_extended_plugin.checks.command import run
+
+    return run(arguments.target, arguments.kind, arguments.backend, arguments.json)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
