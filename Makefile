@@ -7,9 +7,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
 	"$$p" -c '$(IS_RIGHT)' >/dev/null 2>&1 && echo "$$p" && break; done)
 
 # Everything; alibi needs NumPy below 2.
-EXTRAS ?= torch,tensorflow,art,alibi,images,report,jobs,dask,ray,test
+EXTRAS ?= torch,tensorflow,art,alibi,images,report,jobs,dask,ray,docs,test
 EXTRAS_NUMPY2 ?= torch,art,images,report,jobs,test
-EXTRAS_OLDEST ?= $(EXTRAS)
+EXTRAS_OLDEST ?= torch,tensorflow,art,alibi,images,report,jobs,dask,ray,test
 
 VENV := .venv
 VENV_NUMPY2 := .venv-numpy2
@@ -27,7 +27,7 @@ WORKERS := -n auto --maxprocesses 4 --dist worksteal
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-numpy2 test-oldest lint format typecheck venv venv-numpy2 \
+.PHONY: help demo test test-all test-numpy2 test-oldest docs lint format typecheck venv venv-numpy2 \
 	venv-oldest clean
 
 # $(call install,VENV,CONSTRAINTS,EXTRAS,STAMP)
@@ -62,6 +62,9 @@ test-numpy2: $(STAMP_NUMPY2) ## Run the tests in a second environment: newest Nu
 test-oldest: $(STAMP_OLDEST) ## Run the tests with the oldest hosts; needs Python 3.11
 	$(VENV_OLDEST)/bin/python -m pytest $(WORKERS) -m "not slow" $(PYTEST_ARGS)
 
+docs: $(STAMP) ## Build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict
+
 lint: $(STAMP) ## Check style and format (ruff)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -80,7 +83,7 @@ venv-numpy2: $(STAMP_NUMPY2) ## Make the second environment only
 venv-oldest: $(STAMP_OLDEST) ## Make the environment with the oldest hosts only
 
 clean: ## Remove the environments, caches and outputs
-	rm -rf $(VENV) $(VENV_NUMPY2) $(VENV_OLDEST) build dist *.egg-info $(DEMO_OUT)
+	rm -rf $(VENV) $(VENV_NUMPY2) $(VENV_OLDEST) build dist *.egg-info $(DEMO_OUT) site story_output
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -221,9 +221,7 @@ class Comparison:
             ]
             for name in self.metrics.index
         ]
-        head = facts(
-            {"queries": self.outcomes["query"].nunique(), "compared with": self.baseline}
-        )
+        head = facts({"queries": self.outcomes["query"].nunique(), "compared with": self.baseline})
         return titled(
             "Comparison of explainers",
             head,

@@ -120,9 +120,7 @@ class _Sampling:
         # What an unchanged feature holds: the query's value, or the nearest that is permitted.
         # Where columns have an order, that depends on the others, and is found for whole rows.
         space = problem.space
-        self.stay = (
-            self.x if space.order else space.project(self.x, self.x, self.lower, self.upper)
-        )
+        self.stay = self.x if space.order else space.project(self.x, self.x, self.lower, self.upper)
         streams = query_streams(self.x, problem.random_state, _STREAM)
         self.values, self.turn = sample_values(streams, self.x, problem.space, size)
         self.size = size

@@ -27,14 +27,16 @@ def explanations_html(explanations: Any) -> str:
     examples = explanations.cf_examples_list
     counts = pd.Series(explanations.status, dtype=object).value_counts()
     head = facts({"queries": len(examples)} | {str(name): int(n) for name, n in counts.items()})
-    parts = [example_html(example, f"Query {i}") for i, example in enumerate(examples)]
+    parts = [
+        example_html(example, f"Query {i}") for i, example in enumerate(examples[:MOST_QUERIES])
+    ]
     more = ""
-    if len(parts) > MOST_QUERIES:
+    if len(examples) > MOST_QUERIES:
         more = (
-            f"<p>{len(parts) - MOST_QUERIES} more queries are not shown; <code>to_frame()</code> "
-            f"has all of them.</p>"
+            f"<p>{len(examples) - MOST_QUERIES} more queries are not shown; "
+            "<code>to_frame()</code> has all of them.</p>"
         )
-    return titled("Counterfactual explanations", head, *parts[:MOST_QUERIES], more)
+    return titled("Counterfactual explanations", head, *parts, more)
 
 
 def example_html(example: Any, name: str = "Query") -> str:

@@ -14,8 +14,22 @@ pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     "README.md",
-    *(f"docs/{name}.md" for name in ("dice_extended", "evaluation", "plugins", "robust_tabular")),
-    *(f"docs/{name}.md" for name in ("plausible_counterfactuals", "counterfactual_gan")),
+    *(
+        f"docs/{name}.md"
+        for name in (
+            "dice_extended",
+            "evaluation",
+            "plugins",
+            "robust_tabular",
+            "jobs",
+            "audit_report",
+        )
+    ),
+    *(
+        f"docs/{name}.md"
+        for name in ("plausible_counterfactuals", "counterfactual_gan", "conformance")
+    ),
+    *(f"docs/from_{name}.md" for name in ("dice_ml", "art", "alibi")),
 ]
 #: Alibi's explainers; their networks and searches work without it.
 NEED_ALIBI = ("PlausibleCounterfactual", "CounterfactualGAN")

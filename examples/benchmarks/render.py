@@ -18,7 +18,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "dice_extended.md")
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "docs" / "dice_extended.md",
+    ROOT / "docs" / "scaling.md",
+)
 
 
 def load(name: str) -> dict[str, Any]:
@@ -219,7 +223,41 @@ def reproduction() -> str:
     return table(["data, back-end, method", "mode", *heads], rows)
 
 
+def jobs() -> str:
+    """Jobs of growing size."""
+    rows = [
+        [
+            f"{run['rows']:,}",
+            str(run["workers"]),
+            f"{run['seconds']:,.1f} s",
+            f"{run['rows_per_second']:,.0f}",
+            "–" if run["peak_mib"] is None else f"{run['peak_mib']:,} MiB",
+            "–" if run["flat"] is None else f"{run['flat']:.3f}",
+            f"{run['megabytes_written']:.1f} MB",
+        ]
+        for run in load("scaling")["runs"]
+    ]
+    head = ["rows", "workers", "wall time", "rows a second", "peak memory", "flat", "written"]
+    return table(head, rows)
+
+
+def overhead() -> str:
+    """A job beside direct calls of the same explainer."""
+    found = load("scaling")["overhead"]
+    rows = [
+        [label, " ".join(f"{value:.1f}" for value in found[f"{key}_cpu_seconds"]), ratio]
+        for label, key, ratio in (
+            ("job, one worker", "job", "1"),
+            ("`counterfactual_table`", "table", f"{found['job_over_table']:.2f}"),
+            ("`generate_counterfactuals`", "objects", f"{found['job_over_objects']:.2f}"),
+        )
+    ]
+    return table([f"{found['rows']:,} rows", "CPU seconds", "job over it"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "jobs": jobs,
+    "overhead": overhead,
     "speed": speed,
     "gain": gain,
     "paired": paired,

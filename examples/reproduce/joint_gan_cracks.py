@@ -135,7 +135,7 @@ def judged(
     model: JointGAN, validation: CrackImages, test: CrackImages, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """Return IoU beside the baselines, accuracy, flips, and the figures of p_fake."""
-    maps: dict[str, list[np.ndarray]] = {"raw": [], "blurred": [], "8 views": []}
+    maps: dict[str, list[np.ndarray]] = {"raw": [], "blurred": [], "8 views": [], "brightness": []}
     parts = []
     for part in (validation, test):
         cracked = part.rows(part.labels == 1)
@@ -146,6 +146,9 @@ def judged(
         maps["blurred"].append(found.saliency.blurred)
         steady = model.generate(cracked.images, cycles=0, views=8, sigma=arguments.sigma)
         maps["8 views"].append(steady.saliency.blurred)
+        maps["brightness"].append(
+            cracked.images.mean(axis=3)
+        )  # darkness is no rival of bright cracks
         channels_first = cracked.images.transpose(0, 3, 1, 2)
         parts.append(MaskedImages(channels_first, cracked.masks, cracked.groups))
     table = compare_saliency({k: (v[0], v[1]) for k, v in maps.items()}, *parts).rows
@@ -161,6 +164,7 @@ def judged(
         "iou_validation": table["blurred"]["IoU_validation"],
         "darkness": table["darkness"]["IoU"],
         "darkness_blurred": table["darkness, blurred 5x5"]["IoU"],
+        "brightness": table["brightness"]["IoU"],
         "accuracy": float(right.mean()),
         "g_accuracy": float((every.g_class == test.labels).mean()),
         "f1": label_scores(test.labels, every.d_class)["F1"],

@@ -17,6 +17,9 @@ OTHERS = {
     "pandas-stubs": "for the tool",
     "pip": "comes with the environment",
     "tomli": "for Python 3.10 only",
+    "mkdocs": "a tool",
+    "mkdocs-material": "a tool",
+    "mkdocstrings": "a tool",
 }
 
 
