@@ -3,7 +3,8 @@
     python examples/reproduce/dice_extended_summary.py --out reproduce_output
 
 Reads OUT/DATA_BACKEND.json; writes docs/results/dice_extended/summary.json and copies each cell's
-complete tables beside it. `examples/benchmarks/render.py` makes the tables of the page from them.
+complete tables beside it; cells that OUT does not hold stay as they are stored, so that they can be
+run one by one. `examples/benchmarks/render.py` makes the tables of the page from them.
 """
 
 from __future__ import annotations
@@ -31,16 +32,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("reproduce_output"))
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    cells = []
-    for data in models.DATA:
-        for backend in models.BACKENDS:
-            tables = arguments.out / f"{data}_{backend}.md"
-            if tables.exists():  # written when all steps are done
-                cells.append(cell(json.loads(tables.with_suffix(".json").read_text())))
-                lines = tables.read_text().splitlines()
-                shown = "\n".join(line for line in lines if not line.startswith("!["))
-                (RESULTS / tables.name).write_text(shown.replace("\n\n\n", "\n\n") + "\n")
-    (RESULTS / "summary.json").write_text(json.dumps(cells, indent=1) + "\n")
+    stored = RESULTS / "summary.json"
+    before = json.loads(stored.read_text()) if stored.exists() else []
+    cells = {(found["data"], found["backend"]): found for found in before}
+    every = [(data, backend) for data in models.DATA for backend in models.BACKENDS]
+    for data, backend in every:
+        tables = arguments.out / f"{data}_{backend}.md"
+        if tables.exists():  # written when all steps are done
+            found = json.loads(tables.with_suffix(".json").read_text())
+            cells[data, backend] = cell(found)
+            lines = tables.read_text().splitlines()
+            shown = "\n".join(line for line in lines if not line.startswith("!["))
+            (RESULTS / tables.name).write_text(shown.replace("\n\n\n", "\n\n") + "\n")
+    ordered = [cells[place] for place in every if place in cells]
+    stored.write_text(json.dumps(ordered, indent=1) + "\n")
 
 
 def cell(result: dict[str, Any]) -> dict[str, Any]:
