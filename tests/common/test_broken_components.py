@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import broken_components
 import broken_hosts
+import numpy as np
 import pytest
 
 from dice_extended_plugin.checks import check_component
@@ -28,6 +29,15 @@ def caught(subject, name, **options):
 
 def id_of(thing):
     return getattr(thing, "__name__", str(thing)).strip("<>")
+
+
+def test_a_seed_shows_even_where_the_generator_stood_at_it():
+    before = np.random.get_state()
+    try:
+        np.random.seed(0)  # what the component seeds with
+        caught(broken_components.Reseeds, "check_global_generators", backend="sklearn")
+    finally:
+        np.random.set_state(before)
 
 
 @pytest.mark.parametrize("subject", broken_components.METHODS, ids=id_of)
