@@ -57,7 +57,7 @@ test-all: $(STAMP) ## Run every test, the slow ones too
 	$(VENV)/bin/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
 test-numpy2: $(STAMP_NUMPY2) ## Run the tests in a second environment: newest NumPy and pandas
-	$(VENV_NUMPY2)/bin/python -m pytest $(WORKERS) -m "not slow" $(PYTEST_ARGS)
+	$(VENV_NUMPY2)/bin/python -m pytest $(WORKERS) -m "not slow and not once" $(PYTEST_ARGS)
 
 test-oldest: $(STAMP_OLDEST) ## Run the tests with the oldest hosts; needs Python 3.11
 	$(VENV_OLDEST)/bin/python -m pytest $(WORKERS) -m "not slow" $(PYTEST_ARGS)

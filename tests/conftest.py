@@ -7,6 +7,8 @@ import os
 # Small networks on few cores: a second thread costs more than it brings. Before NumPy loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,3 +129,22 @@ def stock(data, fit):
         return dice_ml.Dice(data, model, method="gradient")
 
     return make
+
+
+#: Tests that say the same under every NumPy: one environment runs them (see the marker "once").
+ONCE = (
+    "safety/",
+    "examples/",
+    "common/test_broken_components.py",
+    "common/test_suite.py",
+    "jobs/test_same_everywhere.py",
+    "report/test_browser.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(ONCE):
+            item.add_marker("once")
