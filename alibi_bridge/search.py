@@ -200,6 +200,7 @@ def search(
         for start in range(0, len(X), settings.batch_size):
             part = slice(start, start + settings.batch_size)
             encoded = scorer.encode(X[part], None if A is None else A[part])
+            _check_classes(labels, encoded)
             known = [None] * len(encoded) if labels is None else list(labels[part])
             seeds = _seeds(encoded, settings.random_state)
             runs = [
@@ -313,6 +314,19 @@ def _labels(Y: Any, n: int) -> np.ndarray | None:
     if (labels != np.floor(labels)).any() or (labels < 0).any():
         raise InvalidInputError("Y must be class numbers from 0 on")
     return labels.astype(int)
+
+
+def _check_classes(labels: np.ndarray | None, encoded: Sequence[EncodedImage]) -> None:
+    """Refuse classes that the predictor does not have; its first answer tells how many it has."""
+    if labels is None:
+        return
+    n_classes = len(encoded[0].proba)
+    beyond = np.flatnonzero(labels >= n_classes)
+    if len(beyond):
+        raise InvalidInputError(
+            f"Y has class {labels[beyond[0]]} at row {beyond[0]}; the predictor knows the classes "
+            f"0 to {n_classes - 1}"
+        )
 
 
 def _bar(total: int, verbose: bool) -> Any:

@@ -79,6 +79,17 @@ class Run:
         rows = np.flatnonzero(right)[: self.arguments.audited]
         return images[rows], attributes[rows], labels[rows]
 
+    @cached_property
+    def audits(self) -> dict[str, Any]:
+        """Each predictor's audit: the least edit that flips the class.
+
+        At the knee, what only pleases the critic moves as well.
+        """
+        return {
+            name: audit_result(self.search(name, slice(None)), points="nearest")
+            for name in PREDICTORS
+        }
+
     def search(self, predictor: str, rows: slice | np.ndarray, **changes: Any) -> Any:
         """Search edits of audited images."""
         images, attributes, labels = self.audited
@@ -170,15 +181,12 @@ def engines_step(run: Run) -> dict[str, Any]:
 
 def audit_step(run: Run) -> dict[str, Any]:
     """Which attributes flip each predictor, and the difference between the two."""
-    # The least edit that flips the class: at the knee, what only pleases the critic moves as well.
-    searches = {name: run.search(name, slice(None)) for name in PREDICTORS}
-    audits = {name: audit_result(found, points="nearest") for name, found in searches.items()}
     try:
-        comparison = compare_audits(audits["biased"], audits["fair"]).to_dict()
+        comparison = compare_audits(run.audits["biased"], run.audits["fair"]).to_dict()
     except InvalidInputError as error:  # too few images have a counterfactual under both
         comparison = {"reason": str(error)}
     return {
-        **{name: found.to_dict() for name, found in audits.items()},
+        **{name: found.to_dict() for name, found in run.audits.items()},
         "fair_minus_biased": comparison,
         "images": len(run.audited[0]),
         "dead": list(run.networks.dead_),
@@ -211,9 +219,8 @@ def pictures_step(run: Run) -> dict[str, Any]:
             plt.savefig(run.folder / drawn[-1], dpi=110, bbox_inches="tight")
             plt.close("all")
     ax = None
-    for name in PREDICTORS:
-        found = run.search(name, slice(None))
-        ax = audit_result(found, points="nearest").plot(ax=ax, label=name)
+    for name, found in run.audits.items():
+        ax = found.plot(ax=ax, label=name)
     drawn.append("audit.png")
     plt.savefig(run.folder / drawn[-1], dpi=110, bbox_inches="tight")
     plt.close("all")

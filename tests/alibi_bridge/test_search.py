@@ -350,6 +350,7 @@ def test_settings_survive_json():
         ({"attributes": np.full((3, 5), 0.5)}, "0 or 1"),
         ({"Y": [0, 1]}, "Y must be"),
         ({"Y": [0, 0.5, 1]}, "class numbers"),
+        ({"Y": [0, 1, 2]}, "class 2 at row 2"),
         ({"networks": FakeAttGAN(dead=["light"])}, "allow_dead"),
         ({"predictor": lambda X: np.full((len(X), 2), np.nan)}, "NaN"),
         ({"predictor": lambda X: np.full((1, 3, 2), 0.5)}, "shape"),
