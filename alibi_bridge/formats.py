@@ -148,7 +148,8 @@ class ImageFormat:
         if as_float.size and (as_float.min() < low - slack or as_float.max() > high + slack):
             raise InvalidInputError(
                 f"{name} has values from {as_float.min():.4g} to {as_float.max():.4g}, outside "
-                f"value_range=({low:g}, {high:g}); scale the images or give their value_range"
+                f"value_range=({low:g}, {high:g}); scale the images or give their value_range, "
+                f"where need be in an ImageFormat"
             )
         return as_float
 

@@ -86,8 +86,15 @@ class JointNetworks:
         Returns
         -------
         Generated
+
+        Raises
+        ------
+        InvalidInputError
+            No networks yet, no images or images of another format, settings without meaning.
         """
         form, X = self._ready(X)
+        if not len(X):
+            raise InvalidInputError("X holds no images")
         passes = 1 + (self.settings.cycles if cycles is None else cycles)
         if passes < 1 or sigma < 0:
             raise InvalidInputError("cycles and sigma must be 0 or more")

@@ -26,8 +26,8 @@ def check_binary(y: Any, n: int, name: str = "y") -> np.ndarray:
         raise InvalidInputError(
             f"{name} has shape {labels.shape}, expected ({n},): one label per image"
         )
-    if labels.dtype == object or not np.isin(labels, (0, 1)).all():
-        some = sorted({str(value) for value in labels.tolist()})[:5]
+    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
+        some = sorted({repr(value) for value in labels.tolist()})[:5]
         raise InvalidInputError(
             f"{name} must hold 0 and 1, it holds {', '.join(some)}; for more than two classes use "
             "one model per class against the background (background=...)"

@@ -89,6 +89,8 @@ def test_arguments_of_explain(explainer, cracks):
         explainer.explain(x, views=3)
     with pytest.raises(InvalidInputError, match="shape"):
         explainer.explain(cracks.images[0])
+    with pytest.raises(InvalidInputError, match="no images"):
+        explainer.explain(x[:0])
     with pytest.raises(TypeError):
         explainer.explain(x, cycels=1)
 

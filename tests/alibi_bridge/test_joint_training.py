@@ -335,7 +335,7 @@ def test_bad_input_is_refused_before_training(cracks):
 
     refused("one class only", labels=np.zeros(60, int))
     refused("0 and 1", labels=y + 1)
-    refused("0 and 1", labels=y.astype(str))
+    refused("it holds '0', '1'", labels=y.astype(str))
     refused("one label per image", labels=y[:-1])
     broken = x.copy()
     broken[7, 0, 0] = np.nan
