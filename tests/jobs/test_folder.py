@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -110,6 +113,39 @@ def test_a_full_disk(explain, tmp_path, monkeypatch):
     monkeypatch.undo()
     result = explain()
     assert result.new_rows == 13
+    pd.testing.assert_frame_equal(result.to_frame(), expected)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB, and how to make it larger."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(*options):
+        command = ["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", str(place)]
+        return subprocess.run(command, capture_output=True, check=False).returncode
+
+    if sys.platform != "linux" or shutil.which("mount") is None or mount("size=64k"):
+        pytest.skip("a small file system can be mounted here by root on Linux only")
+    yield place, lambda: mount("remount", "size=16m")
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_is_really_full(explain, tmp_path, small_disk):
+    expected = explain(folder=tmp_path / "expected").to_frame()
+    place, enlarge = small_disk
+    ballast = place / "ballast"
+    ballast.write_bytes(b"0" * 28 * 1024)
+    with pytest.raises(JobError, match=r"disk is full.*finished chunks are kept.*resume"):
+        explain(folder=place / "job")
+    kept = len(list((place / "job" / "done").iterdir()))
+    assert 1 <= kept <= 2, kept
+    assert not list((place / "job").rglob("*.tmp"))
+    assert enlarge() == 0
+    result = explain(folder=place / "job")
+    assert result.n_done == 20
+    assert result.new_rows == 20 - 7 * kept
     pd.testing.assert_frame_equal(result.to_frame(), expected)
 
 
