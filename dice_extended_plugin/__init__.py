@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dice_extended_plugin.audit_report import AuditReport
     from dice_extended_plugin.checks.suite import check_component, parametrize_with_checks
     from dice_extended_plugin.datasets import load_dataset
-    from dice_extended_plugin.dice import Dice, disable, enable, upgrade
+    from dice_extended_plugin.dice import Data, Dice, Model, disable, enable, upgrade
     from dice_extended_plugin.explainers.pytorch import DiceExtendedPyTorch
     from dice_extended_plugin.hookspecs import hookimpl
     from dice_extended_plugin.jobs import read_job, resume_job, run_job
@@ -25,6 +25,7 @@ __all__ = [
     "AuditReport",
     "Comparison",
     "Component",
+    "Data",
     "Dice",
     "DiceExtendedGenetic",
     "DiceExtendedKD",
@@ -32,6 +33,7 @@ __all__ = [
     "DiceExtendedRandom",
     "DiceExtendedTensorFlow2",
     "FeatureSpace",
+    "Model",
     "NoiseModel",
     "Registry",
     "RobustCounterfactualExplanations",
@@ -67,6 +69,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "Component": ("registry", None),
     "check_component": ("checks.suite", None),
     "compare": ("evaluation", None),
+    "Data": ("dice", None),
     "Dice": ("dice", None),
     "DiceExtendedGenetic": ("explainers.genetic", None),
     "DiceExtendedKD": ("explainers.kdtree", None),
@@ -74,6 +77,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "DiceExtendedRandom": ("explainers.random", None),
     "DiceExtendedTensorFlow2": ("explainers.tensorflow2", "tensorflow"),
     "FeatureSpace": ("space", None),
+    "Model": ("dice", None),
     "NoiseModel": ("noise", None),
     "Registry": ("registry", None),
     "RobustCounterfactualExplanations": ("results", None),

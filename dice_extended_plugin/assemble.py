@@ -33,11 +33,13 @@ class Answer:
         Robustness columns.
     query_label : ndarray, shape (Q,)
         The model's own answer to each query.
-    desired_class : ndarray of int, shape (Q,), or None
-        None for a regression model.
+    desired_class : ndarray, shape (Q,), or None
+        By name where the model's classes have names. None for a regression model.
     desired_range : (float, float) or None
         None for a classifier.
     status, reason : list of str, length Q
+    origin : ndarray of shape (n,), optional
+        What the training table calls the row each comes from; the index of dice-ml's tables.
     """
 
     query: np.ndarray
@@ -51,6 +53,7 @@ class Answer:
     desired_range: tuple[float, float] | None
     status: list[str]
     reason: list[str]
+    origin: np.ndarray | None = None
 
 
 def assemble(
@@ -70,9 +73,9 @@ def assemble(
     return [
         RobustCounterfactualExamples(
             data_interface=data,
-            final_cfs_df=_cut(dense, first, i),
+            final_cfs_df=_cut(dense, first, i, answer.origin),
             test_instance_df=queries.iloc[i : i + 1].reset_index(drop=True),
-            final_cfs_df_sparse=None if sparse is None else _cut(sparse, first, i),
+            final_cfs_df_sparse=(None if sparse is None else _cut(sparse, first, i, answer.origin)),
             posthoc_sparsity_param=posthoc_sparsity_param,
             **_wanted(answer, i),
             status=answer.status[i],
@@ -122,12 +125,16 @@ def flat_table(answer: Answer, outcome: str) -> pd.DataFrame:
 def _wanted(answer: Answer, i: int) -> dict[str, Any]:
     """Tell dice-ml's result object about the wanted outcome of query `i`."""
     if answer.desired_class is not None:
-        return {"desired_class": int(answer.desired_class[i])}
+        wanted = answer.desired_class[i]
+        return {"desired_class": wanted if isinstance(wanted, str) else int(wanted)}
     return {"desired_range": list(answer.desired_range or ()), "model_type": ModelTypes.Regressor}
 
 
-def _cut(table: pd.DataFrame, first: np.ndarray, i: int) -> pd.DataFrame:
-    return table.iloc[first[i] : first[i + 1]].reset_index(drop=True)
+def _cut(
+    table: pd.DataFrame, first: np.ndarray, i: int, names: np.ndarray | None = None
+) -> pd.DataFrame:
+    part = table.iloc[first[i] : first[i + 1]].reset_index(drop=True)
+    return part if names is None else part.set_axis(names[first[i] : first[i + 1]])
 
 
 def explain_shortfall(

@@ -88,8 +88,8 @@ class GeneticOptions(CandidateOptions):
     algorithm : {"DiverseCF", "RandomInitCF"}
         "RandomInitCF" starts at random and leaves diversity to it.
     yloss_type : {"hinge_loss", "l2_loss", "log_loss"}
-    maxiterations : int, >= 1
-        Most generations.
+    maxiterations : int, >= 0
+        Most generations; with 0 the starts are all there is.
     thresh : float, >= 0
         A query stops when five generations bring less than this.
     """
@@ -105,7 +105,7 @@ class GeneticOptions(CandidateOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_integer("maxiterations", self.maxiterations, least=1)
+        check_integer("maxiterations", self.maxiterations, least=0)
         check_number("thresh", self.thresh, least=0.0)
 
     def limits(self) -> dict[str, Any]:

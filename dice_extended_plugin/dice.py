@@ -1,4 +1,7 @@
-"""Dice(...): dice-ml's factory with our methods; enable() for code that cannot be edited."""
+"""Dice(...): dice-ml's factory with our methods; enable() for code that cannot be edited.
+
+dice-ml's two other names, Data and Model, are its own: ``import dice_extended_plugin as dice_ml``.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ from typing import Any
 
 import dice_ml
 import dice_ml.dice
+from dice_ml import Data, Model
 
 from dice_extended_plugin.host import DiceInputError
 from dice_extended_plugin.plugins import get_registry
 from dice_extended_plugin.registry import Component, UnknownComponentError
 
-__all__ = ["Dice", "disable", "enable", "upgrade"]
+__all__ = ["Data", "Dice", "Model", "disable", "enable", "upgrade"]
 
 #: Names dice-ml itself owns; :func:`enable` never answers to them.
 HOST_METHODS = ("random", "genetic", "kdtree", "gradient")

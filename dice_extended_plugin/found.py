@@ -63,6 +63,8 @@ class Found:
         Descent steps and model calls the query took part in.
     stopped : ndarray of str, shape (Q,)
         "converged", "stalled", "max_iter", "max_model_calls", "max_seconds" or "" (not begun).
+    origin : ndarray of shape (Q, k), optional
+        What the training table calls the row that each counterfactual comes from.
     """
 
     u: np.ndarray
@@ -71,6 +73,7 @@ class Found:
     steps: np.ndarray
     calls: np.ndarray
     stopped: np.ndarray
+    origin: np.ndarray | None = None
 
     @classmethod
     def nothing(cls, n: int, k: int, d: int) -> Found:

@@ -30,6 +30,7 @@ __all__ = [
     "outcome_spread",
     "query_frame",
     "sparsity_deviation",
+    "takes_encoded_rows",
 ]
 
 #: Decimals beyond this are noise of float32 storage.
@@ -217,12 +218,28 @@ def sparsity_deviation(data: Any, space: FeatureSpace, quantile: float) -> np.nd
     return deviation
 
 
+def takes_encoded_rows(model: Any, space: FeatureSpace) -> bool:
+    """Tell whether a model is asked about scaled and one-hot encoded columns.
+
+    So it is with ``func="ohe-min-max"``, and for a network whose ``func`` was not given where there
+    are levels: it cannot read text, and dice-ml's older releases took it so.
+    """
+    backend, func = model.backend, model.transformer.func
+    network = isinstance(backend, str) and (backend == "PYT" or backend.startswith("TF"))
+    own = not isinstance(backend, str)
+    return (func == "ohe-min-max" and not own) or (
+        func is None and network and bool(space.categorical)
+    )
+
+
 def model_input(model: Any, space: FeatureSpace, table: pd.DataFrame) -> np.ndarray:
     """Return rows as dice-ml hands them to the model, (n, d).
 
     Levels are written as text first, the form in which dice-ml stores them: its transformation
     compares texts, and a truth value or a number would match no level.
     """
+    if model.transformer.func is None and takes_encoded_rows(model, space):
+        return space.encode(table)
     plain = {
         feature: np.array(space.levels[j], dtype=object)[
             space.level_index(feature, table[feature].tolist())

@@ -71,7 +71,7 @@ class NativeScores:
         self.writer = RowWriter(space, frame, x)
         own = not isinstance(model.backend, str)
         backend = "" if own else model.backend
-        self.encoded = model.transformer.func == "ohe-min-max" and not own
+        self.encoded = host.takes_encoded_rows(model, space)
         self._fast = backend == "PYT" or backend.startswith("TF")
         self._ask: Callable[[Any], Any]
         self._exact: Callable[[Any], Any]

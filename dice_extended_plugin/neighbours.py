@@ -36,9 +36,12 @@ class TrainingSet:
     ----------
     u : ndarray of shape (N, d)
         Encoded rows.
+    index : ndarray of shape (N,)
+        What the table calls them.
     """
 
     u: np.ndarray
+    index: np.ndarray
 
     def __post_init__(self) -> None:
         self._scores: dict[Any, np.ndarray] = {}
@@ -46,10 +49,10 @@ class TrainingSet:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the rows; the rest is made again when it is needed."""
-        return {"u": self.u}
+        return {"u": self.u, "index": self.index}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.u = state["u"]
+        self.u, self.index = state["u"], state["index"]
         self.__post_init__()
 
     @classmethod
@@ -57,7 +60,7 @@ class TrainingSet:
         """Encode the table of a dice-ml data object."""
         u = space.encode(data.data_df[list(space.names)])
         first, _ = distinct(row_codes(u, space))
-        return cls(u[first])
+        return cls(u[first], data.data_df.index.to_numpy()[first])
 
     def known(self, model: NativeScores) -> bool:
         """Tell whether the model's scores are at hand."""
@@ -130,6 +133,23 @@ class Neighbours:
     def size(self, queries: np.ndarray) -> np.ndarray:
         """Return the number of training rows that reach each query's target."""
         return np.array([len(place) for _, place in self.trees])[self.group[queries]]
+
+    def nearest(self, u: np.ndarray, query: np.ndarray) -> np.ndarray:
+        """Return what the training table calls the row nearest to each counterfactual.
+
+        Parameters
+        ----------
+        u : ndarray of shape (n, d)
+        query : ndarray of int, shape (n,)
+            Only rows that reach its target count; each query here has some.
+        """
+        names = np.empty(len(u), dtype=self.training.index.dtype)
+        for number, (tree, place) in enumerate(self.trees):
+            mine = np.flatnonzero(self.group[query] == number)
+            if tree is not None and len(mine):
+                _, near = tree.query(u[mine] * self.problem.weights, p=1)
+                names[mine] = self.training.index[place[near]]
+        return names
 
     def between(self, queries: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the neighbours from rank `start` to `stop`, as each query may use them.
@@ -210,4 +230,7 @@ def search(
         start, stop = stop, 4 * stop
     found.u, found.valid = select(problem, *pool.sorted(d))
     found.stopped[found.valid.all(axis=1)] = "converged"
+    found.origin = np.zeros(found.valid.shape, dtype=neighbours.training.index.dtype)
+    owner, _ = np.nonzero(found.valid)
+    found.origin[found.valid] = neighbours.nearest(found.u[found.valid], owner)
     return found

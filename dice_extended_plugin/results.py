@@ -54,6 +54,12 @@ class RobustCounterfactualExamples(CounterfactualExamples):
         self.status, self.reason = status, reason
         self.robustness = pd.DataFrame() if robustness is None else robustness
 
+    def clear(self) -> None:
+        """Leave no rows."""
+        for name in ("final_cfs_df", "final_cfs_df_sparse", "robustness"):
+            table = getattr(self, name)
+            setattr(self, name, None if table is None else table.iloc[:0])
+
     def _repr_html_(self) -> str:
         from dice_extended_plugin.results_html import example_html
 
@@ -88,6 +94,19 @@ class RobustCounterfactualExplanations(CounterfactualExplanations):
             "reason": self.reason,
             "robustness": [_jsonable(example.robustness) for example in cf_examples_list],
         }
+
+    def __eq__(self, other: object) -> bool:
+        """Compare as dice-ml does; what only ours hold does not tell them from dice-ml's."""
+        if not isinstance(other, CounterfactualExplanations):
+            return False
+        own, theirs = dict(self.metadata), dict(other.metadata)
+        if _METADATA not in theirs:
+            own.pop(_METADATA)
+        parts = ("cf_examples_list", "local_importance", "summary_importance")
+        same = all(getattr(self, part) == getattr(other, part) for part in parts)
+        return same and own == theirs
+
+    __hash__ = None  # type: ignore[assignment]  # as dice-ml's
 
     @property
     def status(self) -> list[str]:
@@ -176,7 +195,7 @@ def _table(example: Any, number: int, sparse: bool, queries: bool) -> pd.DataFra
     rows = example.test_instance_df.iloc[:0] if rows is None else rows  # dice-ml's JSON may lack it
     own = set(example.test_instance_df.columns)
     scores = example.robustness.rename(columns=lambda name: free_name(name, own))
-    table = pd.concat([rows, scores], axis=1)
+    table = pd.concat([rows.reset_index(drop=True), scores], axis=1)
     ranks = np.arange(len(table))
     if queries:
         table = pd.concat(

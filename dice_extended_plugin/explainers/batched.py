@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -22,6 +22,12 @@ from dice_ml.explainer_interfaces.explainer_base import ExplainerBase
 from dice_extended_plugin import host
 from dice_extended_plugin.assemble import Answer, assemble, flat_table
 from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.explainers.host_words import (
+    about_class,
+    about_features,
+    about_numbers,
+    in_host_words,
+)
 from dice_extended_plugin.options import CallOptions, check_integer, check_number
 from dice_extended_plugin.results import (
     RobustCounterfactualExamples,
@@ -85,21 +91,24 @@ class Task:
         """Wanted outcome of each query, given the model's labels for the queries."""
         if self.desired_range is not None:
             return RangeTarget(*self.desired_range, self.outcome_spread)
+        with in_host_words(lambda: about_class(self.desired_class, n_classes)):
+            index = self._wanted_index(labels, n_classes)
+        return ClassTarget.from_threshold(index, n_classes, self.stopping_threshold)
+
+    def _wanted_index(self, labels: np.ndarray, n_classes: int) -> np.ndarray:
         if isinstance(self.desired_class, str):
             if n_classes > 2:
                 raise InvalidInputError(
                     f"desired_class='opposite' has no meaning for {n_classes} classes; name one "
                     f"of 0 ... {n_classes - 1}"
                 )
-            index = 1 - labels
-        else:
-            if not 0 <= self.desired_class < n_classes:
-                raise InvalidInputError(
-                    f"desired_class = {self.desired_class} is not a class of the model; it has "
-                    f"the classes 0 ... {n_classes - 1}"
-                )
-            index = np.full(len(labels), self.desired_class)
-        return ClassTarget.from_threshold(index, n_classes, self.stopping_threshold)
+            return 1 - labels
+        if not 0 <= self.desired_class < n_classes:
+            raise InvalidInputError(
+                f"desired_class = {self.desired_class} is not a class of the model; it has "
+                f"the classes 0 ... {n_classes - 1}"
+            )
+        return np.full(len(labels), self.desired_class)
 
 
 @contextmanager
@@ -125,6 +134,8 @@ class BatchedExplainer(ExplainerBase):
     model: Any
     #: Class of the keywords that a call takes beside dice-ml's common ones.
     options: type[CallOptions]
+    #: Whether results without a sparsity step hold their rows twice, as some of dice-ml's do.
+    repeats_dense = False
 
     def _prepare(self, data: Any, rules: Rules | None, report_draws: int, **defaults: Any) -> None:
         """Check and keep what a constructor was given, before anything of the host's is set.
@@ -214,10 +225,13 @@ class BatchedExplainer(ExplainerBase):
                 **kwargs,
             )
             answer = self._search(task)
+        if answer.sparse is None and self.repeats_dense:
+            answer = replace(answer, sparse=answer.dense, sparse_label=answer.dense_label)
         examples = assemble(task.frame, answer, self.data_interface, task.posthoc_sparsity_param)
         for number, example in enumerate(examples):
             if example.status != "ok":
                 logger.info("query %d: %s: %s", number, example.status, example.reason)
+        self._remember(examples[-1])
         return RobustCounterfactualExplanations(examples)
 
     def counterfactual_table(
@@ -254,10 +268,24 @@ class BatchedExplainer(ExplainerBase):
     def _generate_counterfactuals(
         self, query_instance: Any, total_CFs: int, **kwargs: Any
     ) -> RobustCounterfactualExamples:
-        """Explain one query: dice-ml's inner entry point."""
-        return self.generate_counterfactuals(query_instance, total_CFs, **kwargs).cf_examples_list[
-            0
-        ]
+        """Explain one query: dice-ml's inner entry point.
+
+        As dice-ml's, it also takes what the outer one refuses: no counterfactuals at all, and None
+        for the algorithm of sparsity.
+        """
+        no_search = kwargs.get("posthoc_sparsity_algorithm", "linear") is None
+        if no_search:
+            kwargs |= {"posthoc_sparsity_algorithm": "linear", "posthoc_sparsity_param": None}
+        found = self.generate_counterfactuals(query_instance, total_CFs or 1, **kwargs)
+        example: RobustCounterfactualExamples = found.cf_examples_list[0]
+        if total_CFs == 0:
+            example.clear()
+        if no_search:
+            example.final_cfs_df_sparse = example.final_cfs_df
+        return example
+
+    def _remember(self, example: RobustCounterfactualExamples) -> None:
+        """Keep what dice-ml's explainer keeps of the last query; nothing reads it."""
 
     def _task(
         self,
@@ -274,46 +302,78 @@ class BatchedExplainer(ExplainerBase):
         rules: Rules | None = None,
         **keywords: Any,
     ) -> Task:
-        check_integer("total_CFs", total_CFs, least=1)
-        check_number("stopping_threshold", stopping_threshold, least=0.0)
-        if stopping_threshold > 1:
-            raise InvalidInputError(
-                f"stopping_threshold must lie between 0 and 1, not {stopping_threshold!r}"
-            )
-        if posthoc_sparsity_param is not None:
-            check_number("posthoc_sparsity_param", posthoc_sparsity_param, least=0.0)
-            if posthoc_sparsity_param > 1:
-                raise InvalidInputError(
-                    f"posthoc_sparsity_param must lie between 0 and 1, not "
-                    f"{posthoc_sparsity_param!r}"
-                )
-        if posthoc_sparsity_algorithm not in ("linear", "binary"):
-            raise InvalidInputError(
-                f"posthoc_sparsity_algorithm must be 'linear' or 'binary', not "
-                f"{posthoc_sparsity_algorithm!r}"
-            )
         regression = host.is_regression(self.model)
-        wanted = desired_class if regression else _class_index(desired_class)
-        if permitted_range is not None and not isinstance(permitted_range, Mapping):
-            raise InvalidInputError(
-                f"permitted_range must be a dictionary from feature to range, not "
-                f"{permitted_range!r}"
+        asked = {
+            "desired_range": desired_range,
+            "stopping_threshold": stopping_threshold,
+            "posthoc_sparsity_param": posthoc_sparsity_param,
+            "posthoc_sparsity_algorithm": posthoc_sparsity_algorithm,
+        }
+        with in_host_words(lambda: about_numbers(self, query_instances, total_CFs, **asked)):
+            _check_numbers(
+                total_CFs, stopping_threshold, posthoc_sparsity_param, posthoc_sparsity_algorithm
             )
-        space = obey(self.space.constrain(features_to_vary, permitted_range), rules)
-        frame = host.query_frame(query_instances, space)
+            wanted_range = _range(desired_range, regression)
+        with in_host_words(lambda: about_class(desired_class, 2)):
+            wanted = desired_class if regression else _class_index(desired_class)
+        asked["features_to_vary"] = features_to_vary
+        with in_host_words(
+            lambda: about_numbers(self, query_instances, total_CFs, **asked),
+            lambda: about_features(self, query_instances, features_to_vary, permitted_range),
+        ):
+            space, frame = self._constrained(
+                query_instances, features_to_vary, permitted_range, rules
+            )
         return Task(
             frame=frame,
             x=space.encode(frame),
             space=space,
             total_CFs=int(total_CFs),
             desired_class=wanted,
-            desired_range=_range(desired_range, regression),
+            desired_range=wanted_range,
             outcome_spread=host.outcome_spread(self.data_interface) if regression else 1.0,
             stopping_threshold=float(stopping_threshold),
             posthoc_sparsity_param=posthoc_sparsity_param,
             posthoc_sparsity_algorithm=posthoc_sparsity_algorithm,
             verbose=bool(verbose),
             keywords=keywords,
+        )
+
+    def _constrained(
+        self, query_instances: Any, features_to_vary: Any, permitted_range: Any, rules: Rules | None
+    ) -> tuple[FeatureSpace, pd.DataFrame]:
+        """Return the space with the constraints of a call, and its queries checked against it."""
+        if permitted_range is not None and not isinstance(permitted_range, Mapping):
+            raise InvalidInputError(
+                f"permitted_range must be a dictionary from feature to range, not "
+                f"{permitted_range!r}"
+            )
+        space = obey(self.space.constrain(features_to_vary, permitted_range), rules)
+        return space, host.query_frame(query_instances, space)
+
+
+def _check_numbers(
+    total_CFs: Any,
+    stopping_threshold: Any,
+    posthoc_sparsity_param: Any,
+    posthoc_sparsity_algorithm: Any,
+) -> None:
+    check_integer("total_CFs", total_CFs, least=1)
+    check_number("stopping_threshold", stopping_threshold, least=0.0)
+    if stopping_threshold > 1:
+        raise InvalidInputError(
+            f"stopping_threshold must lie between 0 and 1, not {stopping_threshold!r}"
+        )
+    if posthoc_sparsity_param is not None:
+        check_number("posthoc_sparsity_param", posthoc_sparsity_param, least=0.0)
+        if posthoc_sparsity_param > 1:
+            raise InvalidInputError(
+                f"posthoc_sparsity_param must lie between 0 and 1, not {posthoc_sparsity_param!r}"
+            )
+    if posthoc_sparsity_algorithm not in ("linear", "binary"):
+        raise InvalidInputError(
+            f"posthoc_sparsity_algorithm must be 'linear' or 'binary', not "
+            f"{posthoc_sparsity_algorithm!r}"
         )
 
 

@@ -20,6 +20,7 @@ from dice_extended_plugin.native_scores import NativeScores
 from dice_extended_plugin.neighbours import Neighbours, TrainingSet
 from dice_extended_plugin.noise import NoiseModel
 from dice_extended_plugin.options import check_integer
+from dice_extended_plugin.results import RobustCounterfactualExamples
 from dice_extended_plugin.rules import Rules
 
 __all__ = ["CandidateExplainer"]
@@ -90,10 +91,19 @@ class CandidateExplainer(BatchedExplainer):
             self._check_data(data_interface)
         self.max_rows = max_rows
         self._training: TrainingSet | None = None
+        self.predicted_outcome_name = f"{data_interface.outcome_name}_pred"
+        self.final_cfs_df = self.final_cfs_df_sparse = self.cfs_preds = None
         ExplainerBase.__init__(self, data_interface, model_interface)
 
     def _check_data(self, data: Any) -> None:
         """Raise where the method cannot work on this data object."""
+
+    def _remember(self, example: RobustCounterfactualExamples) -> None:
+        self.final_cfs_df, self.final_cfs_df_sparse = (
+            example.final_cfs_df,
+            example.final_cfs_df_sparse,
+        )
+        self.cfs_preds = example.final_cfs_df[self.data_interface.outcome_name].to_numpy()
 
     def _find(
         self,

@@ -182,7 +182,7 @@ class GradientExplainer(BatchedExplainer):
             A transformation that cannot be differentiated.
         """
         func = self.model.transformer.func
-        if func == "ohe-min-max":
+        if host.takes_encoded_rows(self.model, self.space):
             return module
         if func is None and not self.space.categorical:
             return UnitInput(module, self.space)

@@ -86,6 +86,7 @@ class Finish:
         query, _ = np.nonzero(found.valid)
         x, queries = task.x[query], task.frame.iloc[query].reset_index(drop=True)
         dense = found.u[found.valid]
+        origin = None if found.origin is None else found.origin[found.valid]
         last = dense if sparse is None else sparse[found.valid]
         first = second = np.empty((0, self.query_scores.shape[1]))
         if len(query):
@@ -93,6 +94,7 @@ class Finish:
             good = target.met(first, query)
             query, x, queries = query[good], x[good], queries[good].reset_index(drop=True)
             dense, last, first = dense[good], last[good], first[good]
+            origin = None if origin is None else origin[good]
             last, second = self._confirmed(dense, last, first, x, query, queries)
         dense_table = space.decode(dense, x, queries)
         sparse_table = None if sparse is None else space.decode(last, x, queries)
@@ -121,7 +123,7 @@ class Finish:
             sparse_label=self._outcome(second),
             scores=pd.DataFrame(columns),
             query_label=self._outcome(self.query_scores),
-            desired_class=wanted,
+            desired_class=None if wanted is None else self._named(wanted),
             desired_range=task.desired_range,
             status=[_status(n, task.total_CFs) for n in count],
             reason=[
@@ -132,6 +134,7 @@ class Finish:
                     zip(count, found.stopped, space.contradictions(task.x), strict=True)
                 )
             ],
+            origin=origin,
         )
 
     def _confirmed(
@@ -158,9 +161,10 @@ class Finish:
     def _outcome(self, scores: np.ndarray) -> np.ndarray:
         """Return the model's own answers, by name where its classes have names."""
         answers = self.target.outcome(scores)
-        if self.classes is None or not isinstance(self.target, ClassTarget):
-            return answers
-        return self.classes[answers]
+        return self._named(answers) if isinstance(self.target, ClassTarget) else answers
+
+    def _named(self, index: np.ndarray) -> np.ndarray:
+        return index if self.classes is None else self.classes[index]
 
     def _is_target(self, rows: np.ndarray, query: np.ndarray) -> np.ndarray:
         found = len(self.task.x) * self.task.total_CFs

@@ -31,6 +31,7 @@ class DiceExtendedGenetic(CandidateExplainer, DiceGenetic):
     """
 
     options = GeneticOptions
+    repeats_dense = True
 
     def _find(
         self,

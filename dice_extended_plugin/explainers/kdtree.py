@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import dice_ml.dice
 from dice_ml.explainer_interfaces.dice_KD import DiceKD
 
 from dice_extended_plugin import host, neighbours
@@ -12,6 +14,7 @@ from dice_extended_plugin.candidate_options import NeighbourOptions
 from dice_extended_plugin.candidates import Problem
 from dice_extended_plugin.errors import InvalidInputError
 from dice_extended_plugin.explainers.candidate_search import CandidateExplainer
+from dice_extended_plugin.explainers.host_words import in_host_words
 from dice_extended_plugin.found import Found
 from dice_extended_plugin.native_scores import NativeScores
 
@@ -32,12 +35,14 @@ class DiceExtendedKD(CandidateExplainer, DiceKD):
     options = NeighbourOptions
 
     def _check_data(self, data: Any) -> None:
-        if not host.has_table(data):
-            raise InvalidInputError(
-                "the kd-tree method looks among training rows, which PrivateData does not hold; "
-                "give dice_ml.Data a dataframe, or use method='random' or 'genetic' with "
-                "initialization='random'"
-            )
+        stand_in = SimpleNamespace(backend="sklearn")
+        with in_host_words(lambda: dice_ml.dice.Dice(data, stand_in, method="kdtree")):
+            if not host.has_table(data):
+                raise InvalidInputError(
+                    "the kd-tree method looks among training rows, which PrivateData does not "
+                    "hold; give dice_ml.Data a dataframe, or use method='random' or 'genetic' "
+                    "with initialization='random'"
+                )
 
     def _find(
         self,

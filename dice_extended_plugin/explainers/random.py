@@ -29,6 +29,7 @@ class DiceExtendedRandom(CandidateExplainer, DiceRandom):
     """
 
     options = RandomOptions
+    repeats_dense = True
 
     def _find(
         self,

@@ -3,6 +3,7 @@
 from reliances import Reliance, equals, has, is_true, takes
 
 _BATCHED = "dice_extended_plugin/explainers/batched.py"
+_WORDS = "dice_extended_plugin/explainers/host_words.py"
 _RESULTS = "dice_extended_plugin/results.py"
 _DICE = "dice_extended_plugin/dice.py"
 _COMMON = (
@@ -56,6 +57,14 @@ TABLE = [
         f"{_FACES}.explainer_base:ExplainerBase.feature_importance",
         _BATCHED,  # inherited; calls our generate_counterfactuals
         takes("self", "query_instances", "cf_examples_list=None", "total_CFs=10"),
+    ),
+    *(
+        _row(f"{_FACES}.explainer_base:ExplainerBase.{name}", _WORDS, takes(*arguments))
+        for name, arguments in (
+            ("_validate_counterfactual_configuration", ("self", "query_instances", "total_CFs")),
+            ("setup", ("self", "features_to_vary", "permitted_range", "query_instance")),
+            ("infer_target_cfs_class", ("self", "desired_class_input", "original_pred")),
+        )
     ),
     *(
         _row(
