@@ -54,8 +54,11 @@ def codes(u: np.ndarray, space: FeatureSpace, n_bins: int = N_BINS) -> np.ndarra
     numbers = bins(u[..., : space.n_continuous], n_bins)
     if not space.categorical:
         return numbers
-    values = np.where(space.blocks < 0, -np.inf, u[..., space.blocks])
-    return np.concatenate([numbers, values.argmax(axis=-1)], axis=-1)
+    levels = [
+        u[..., block[0] : block[0] + len(names)].argmax(axis=-1)
+        for block, names in zip(space.blocks, space.levels, strict=True)
+    ]
+    return np.concatenate([numbers, np.stack(levels, axis=-1)], axis=-1)
 
 
 def coefficient(a: np.ndarray, b: np.ndarray) -> np.ndarray:

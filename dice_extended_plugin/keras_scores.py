@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 _AGREES = 1e-3
 #: Bytes; what torch allocates itself always is.
 _ALIGNED = 64
+#: Outputs up to which the slopes of all are formed with the answers, in one call of TensorFlow.
+_FEW_OUTPUTS = 4
 
 
 class KerasModule:
@@ -40,15 +42,23 @@ class KerasModule:
     def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
         self.model, self.dtype = model, dtype
         self.forward = _traced(model)
+        self._sloped: Callable[[Any], Any] | None = None
+        self._width = -1
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Return the model's answers to rows (n, d), with a gradient where rows need one."""
         return _Call.apply(rows, self)
 
+    def sloped(self, width: int) -> Callable[[Any], Any] | None:
+        """Return the function that gives answers and slopes at once; None where there is none."""
+        if self._width != width:
+            self._width, self._sloped = width, _with_slopes(self.model, width, self.dtype)
+        return self._sloped
+
 
 #: What belongs to a model and outlives a search: its traced function and its double-precision
 #: copy. Tracing takes longer than many a search.
-_kept: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictionary()
+_kept: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
 def _traced(model: Any) -> Callable[[Any], Any]:
@@ -66,13 +76,52 @@ def _traced(model: Any) -> Callable[[Any], Any]:
     return traced
 
 
+def _with_slopes(model: Any, width: int, dtype: torch.dtype) -> Callable[[Any], Any] | None:
+    """Return ``rows -> [answers, slopes of output 0, ...]``, traced once; None where it cannot be.
+
+    An answer to a row depends on that row alone, so that the slope of a column's sum is every row's
+    own. One call instead of a forward and a backward one, which for a small network are nearly all
+    overhead.
+    """
+    kept = _kept.setdefault(model, {})
+    key = ("slopes", width, dtype)
+    if key not in kept:
+        own = weakref.ref(model)
+
+        def both(rows: Any) -> Any:
+            alive: Any = own()
+            with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+                tape.watch(rows)
+                out = alive(rows, training=False)
+                outputs = tf.unstack(out, axis=1) if len(out.shape) == 2 else [out]
+            if len(outputs) > _FEW_OUTPUTS:
+                raise InvalidInputError("too many outputs")
+            return [out, *(tape.gradient(column, rows) for column in outputs)]
+
+        kind = tf.float64 if dtype == torch.float64 else tf.float32
+        try:
+            traced = tf.function(both).get_concrete_function(tf.TensorSpec((None, width), kind))
+            known = all(part is not None for part in traced.structured_outputs)
+            kept[key] = traced if known else None
+        except Exception as error:  # the tape does what can be done
+            logger.info("the Keras model's slopes are taken from the tape: %s", error)
+            kept[key] = None
+    sloped: Callable[[Any], Any] | None = kept[key]
+    return sloped
+
+
 class _Call(torch.autograd.Function):
-    """Forward through TensorFlow, vector-Jacobian product through its tape."""
+    """Forward through TensorFlow, vector-Jacobian product by its slopes or through its tape."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, module: KerasModule) -> Tensor:
         x = _to_tf(rows.detach().to(module.dtype))
-        if ctx.needs_input_grad[0]:
+        ctx.slopes = None
+        sloped = module.sloped(rows.shape[1]) if ctx.needs_input_grad[0] else None
+        if sloped is not None:
+            out, *slopes = sloped(x)
+            ctx.slopes = [_to_torch(slope) for slope in slopes]
+        elif ctx.needs_input_grad[0]:
             with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
                 tape.watch(x)
                 out = module.forward(x)
@@ -84,6 +133,12 @@ class _Call(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, None]:
+        if ctx.slopes is not None:
+            given = upstream[0].to(ctx.dtype).reshape(len(upstream[0]), -1)
+            total = given[:, :1] * ctx.slopes[0]
+            for column, slope in enumerate(ctx.slopes[1:], start=1):
+                total += given[:, column : column + 1] * slope
+            return total.to(ctx.like.dtype), None
         gradient = _to_tf(upstream[0].to(ctx.dtype))
         slope = ctx.tape.gradient(ctx.out, ctx.x, output_gradients=gradient)
         if slope is None:

@@ -35,8 +35,11 @@ class RowWriter:
         self.columns = [
             self._level_column(j, feature) for j, feature in enumerate(space.categorical)
         ]
-        #: Whether rows depend on their query by their codes alone.
-        self.plain = self._numbers_are_plain() and not any(odd.any() for _, _, odd in self.columns)
+        self.own_numbers = frame[list(space.continuous)].to_numpy(dtype=np.float64)
+        #: Whether every query writes its levels as the table does.
+        self.usual = not any(odd.any() for _, _, odd in self.columns)
+        #: Whether rows depend on their query by their codes alone: its numbers are what they say.
+        self.plain = self.usual and bool((self.own_numbers == self._raw(self.x)).all())
 
     @property
     def signature(self) -> tuple[str, ...]:
@@ -60,10 +63,13 @@ class RowWriter:
         odd = np.asarray(cells, dtype=object) != texts[self.own_levels[:, j]]
         return values[: len(levels)], cells, np.asarray(odd, dtype=bool)
 
-    def _numbers_are_plain(self) -> bool:
-        """Whether every query's number is what its code says, so that codes tell rows apart."""
-        own = self.frame[list(self.space.continuous)].to_numpy(dtype=np.float64)
-        return bool((own == self._raw(self.x)).all())
+    def numbers(self, rows: np.ndarray, query: np.ndarray | None) -> np.ndarray:
+        """Return the numbers that :meth:`table` writes, (n, n_continuous), in double precision."""
+        raw = self._raw(rows)
+        if query is None:
+            return raw
+        changed = np.abs(rows[:, : raw.shape[1]] - self.x[query, : raw.shape[1]]) > SAME
+        return np.where(changed, raw, self.own_numbers[query])
 
     def _raw(self, rows: np.ndarray) -> np.ndarray:
         """Values in the table's units, exact decimals where a row lies on the grid."""

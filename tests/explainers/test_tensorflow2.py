@@ -331,3 +331,27 @@ def test_rows_of_one_search_run_on_the_double_copy(tf_explainer):
     assert scores.searched.dtype == torch.float64 and scores.module.dtype == torch.float32
     rows = np.random.default_rng(0).uniform(size=(5, scores.n_columns))
     np.testing.assert_allclose(scores.numpy(rows), scores.native(rows), atol=1e-5)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2, 3, 5])
+def test_slopes_formed_with_the_answers_are_those_of_the_tape(space, monkeypatch, n_outputs):
+    """Up to four outputs TensorFlow is called once a step; more go through its tape."""
+    inputs = keras.Input((space.n_columns,))
+    hidden = keras.layers.Dense(6, activation="relu")(inputs)
+    hidden = keras.layers.BatchNormalization()(keras.layers.Dropout(0.5)(hidden))
+    last = "sigmoid" if n_outputs == 1 else "softmax"
+    model = keras.Model(inputs, keras.layers.Dense(n_outputs, activation=last)(hidden))
+    rows = torch.rand(40, space.n_columns, generator=torch.Generator().manual_seed(5))
+    upstream = torch.rand(40, n_outputs, generator=torch.Generator().manual_seed(6))
+
+    def slope(module):
+        u = rows.clone().requires_grad_(True)
+        (found,) = torch.autograd.grad(module(u), u, upstream)
+        return found.numpy()
+
+    quick = KerasModule(model)
+    assert (quick.sloped(space.n_columns) is not None) == (n_outputs <= 4)
+    taped = KerasModule(model)
+    monkeypatch.setattr(taped, "sloped", lambda width: None)
+    np.testing.assert_allclose(slope(quick), slope(taped), rtol=0, atol=1e-6)
+    assert len(quick(rows[:0].requires_grad_(True))) == 0
