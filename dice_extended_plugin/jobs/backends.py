@@ -4,5 +4,5 @@ from __future__ import annotations
 
 __all__ = ["BACKENDS"]
 
-#: This process, processes of this machine, or a cluster through joblib.
+#: This process, processes of this machine (joblib), or a cluster.
 BACKENDS = ("serial", "loky", "dask", "ray")

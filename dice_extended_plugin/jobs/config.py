@@ -104,7 +104,7 @@ class RunOptions:
     Parameters
     ----------
     backend : {"serial", "loky", "dask", "ray"}, default "serial"
-        This process; processes of this machine; a Dask or Ray cluster, through joblib.
+        This process; processes of this machine; a Dask or Ray cluster.
     workers : int, optional
         Processes. Default: as many as there are cores, and for a running cluster what it has.
     address : str, optional

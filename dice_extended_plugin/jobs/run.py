@@ -16,7 +16,8 @@ from dice_extended_plugin.errors import InvalidInputError
 from dice_extended_plugin.factories import load_factory
 from dice_extended_plugin.jobs.config import JobConfig, RunOptions
 from dice_extended_plugin.jobs.errors import JobError
-from dice_extended_plugin.jobs.executors import Executor, Feed, WorkerLost, executor
+from dice_extended_plugin.jobs.executors import Executor, executor
+from dice_extended_plugin.jobs.feed import Feed, WorkerLost
 from dice_extended_plugin.jobs.sources import (
     Chunk,
     RowSource,
