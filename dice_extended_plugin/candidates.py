@@ -270,7 +270,8 @@ def choose(
         free[every, pick] = False
         if diversity_weight == 0 or turn + 1 == k:
             continue
-        distance = np.abs(scaled - scaled[every, pick][:, None]).sum(-1)
+        apart = scaled - scaled[every, pick][:, None]
+        distance = np.abs(apart, out=apart).sum(-1)
         likeness = np.exp(-distance) if kernel.endswith("exponential_dist") else 1 / (1 + distance)
         similar += likeness
         known = (coordinates[..., :turn] * coordinates[every, pick][:, None, :turn]).sum(-1)

@@ -114,6 +114,8 @@ class _Evolution:
         self.loss = np.full((n, self.size), np.inf)
         self.met = np.zeros((n, self.size), dtype=bool)
         self.stable = np.full((n, self.size), np.nan)
+        # The set each query would return now: its mean loss, and whether it is whole.
+        self.set_loss, self.set_whole = np.zeros(n), np.zeros(n, dtype=bool)
         # Whether robustness counts yet: a population first comes near, then firm.
         self.firm = np.zeros(n, dtype=bool)
 
@@ -213,45 +215,44 @@ class _Evolution:
         rows = problem.space.project(
             rows, x, self.lower[going][:, None], self.upper[going][:, None]
         )
-        loss, met = self._judge(going, rows)
         u = np.concatenate([self.u[going], rows], axis=1)
+        fresh = ~self._repeats(u, np.isfinite(self.loss[going]))[:, self.size :]
+        loss, met = self._judge(going, rows, fresh)
         loss = np.concatenate([self.loss[going], loss], axis=1)
         met = np.concatenate([self.met[going], met], axis=1)
         unknown = np.full(rows.shape[:2], np.nan)
         stable = np.concatenate([self.stable[going], unknown], axis=1)
-        loss[self._repeats(u, loss)] = np.inf
-        met &= np.isfinite(loss)
         worth = self._worth(loss, stable)
-        diverse = self._shortlist(u, worth, met)
+        diverse = self._shortlist(going, u, worth, met)
         worth[np.arange(len(going))[:, None], diverse] -= np.where(
             np.take_along_axis(met, diverse, 1), 2 * _INVALID, 0.0
         )
         order = np.argsort(worth, axis=1, kind="stable")[:, : self.size]
+        self._measure(going, u, met, stable, order[:, : _LEADERS * problem.total_CFs])
+        worth = np.take_along_axis(self._worth(loss, stable), order, axis=1)
+        order = np.take_along_axis(order, np.argsort(worth, axis=1, kind="stable"), axis=1)
+        for kept, new in ((self.loss, loss), (self.met, met), (self.stable, stable)):
+            kept[going] = np.take_along_axis(new, order, axis=1)
         self.u[going] = np.take_along_axis(u, order[..., None], axis=1)
-        self.loss[going] = np.take_along_axis(loss, order, axis=1)
-        self.met[going] = np.take_along_axis(met, order, axis=1)
-        self.stable[going] = np.take_along_axis(stable, order, axis=1)
-        self._measure(going)
-        worth = self._worth(self.loss[going], self.stable[going])
-        order = np.argsort(worth, axis=1, kind="stable")
-        for name in ("loss", "met", "stable"):
-            getattr(self, name)[going] = np.take_along_axis(getattr(self, name)[going], order, 1)
-        self.u[going] = np.take_along_axis(self.u[going], order[..., None], axis=1)
 
-    def _judge(self, going: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Loss of each row without robustness, and whether it is a counterfactual."""
-        problem = self.problem
-        query = np.repeat(self.queries[going], rows.shape[1])
-        flat = rows.reshape(-1, rows.shape[-1])
+    def _judge(
+        self, going: np.ndarray, rows: np.ndarray, fresh: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Loss without robustness of each row that is new, and whether it is a counterfactual."""
+        problem, owner = self.problem, np.nonzero(fresh)[0]
+        query, flat = self.queries[going[owner]], rows[fresh]
         scores = problem.scores(flat, query)
         self.found.calls[self.queries[going]] += 1
         x = problem.x[query]
         met = problem.target.met(scores, query) & problem.legal(flat, query)
         met &= problem.space.changed(flat, x).any(axis=1)
         missing = self._y_loss(scores, query)
-        loss = missing + cost(flat, x, problem.space, problem.weights, problem.preference)
-        loss = np.where(met, loss, _INVALID + loss)
-        return loss.reshape(rows.shape[:2]), met.reshape(rows.shape[:2])
+        value = missing + cost(flat, x, problem.space, problem.weights, problem.preference)
+        value = np.where(met, value, _INVALID + value)
+        loss, reached = np.full(fresh.shape, np.inf), np.zeros(fresh.shape, dtype=bool)
+        loss[fresh] = value
+        reached[fresh] = met & np.isfinite(value)
+        return loss, reached
 
     def _y_loss(self, scores: np.ndarray, query: np.ndarray) -> np.ndarray:
         target, kind = self.problem.target, self.breeding.yloss_type
@@ -260,13 +261,14 @@ class _Evolution:
         gate = np.nan_to_num(target.gate(scores, query), nan=0.0)
         return (1.0 - gate) ** 2 if kind == "l2_loss" else -np.log(np.maximum(gate, 1e-9))
 
-    def _repeats(self, u: np.ndarray, loss: np.ndarray) -> np.ndarray:
-        """Flag rows that an earlier row of the same population equals."""
+    def _repeats(self, u: np.ndarray, filled: np.ndarray) -> np.ndarray:
+        """Flag rows (Q, P + C, d) that an earlier one of their query equals; (Q, P) are filled."""
         n, size, d = u.shape
         codes = row_codes(u.reshape(-1, d), self.problem.space)
         owner = np.repeat(np.arange(n), size)
         # Empty places never shadow a row.
-        empty = np.where(np.isfinite(loss.reshape(-1)), 0.0, 1.0 + np.arange(n * size))
+        filled = np.pad(filled, ((0, 0), (0, size - filled.shape[1])), constant_values=True)
+        empty = np.where(filled.reshape(-1), 0.0, 1.0 + np.arange(n * size))
         flags = first_of_each(np.concatenate([codes, owner[:, None], empty[:, None]], axis=1))
         return ~flags.reshape(n, size)
 
@@ -277,7 +279,9 @@ class _Evolution:
             return loss.copy()
         return loss - preference.robustness * np.nan_to_num(stable, nan=1.0)
 
-    def _shortlist(self, u: np.ndarray, worth: np.ndarray, met: np.ndarray) -> np.ndarray:
+    def _shortlist(
+        self, going: np.ndarray, u: np.ndarray, worth: np.ndarray, met: np.ndarray
+    ) -> np.ndarray:
         """Places of a diverse set of counterfactuals; of the first row where there are too few."""
         preference, k = self.problem.preference, self.problem.total_CFs
         near = np.argsort(worth, axis=1, kind="stable")[:, : self.size]
@@ -291,44 +295,62 @@ class _Evolution:
             preference.diversity,
             preference.kernel,
         )
-        return np.take_along_axis(near, np.maximum(picked, 0), axis=1)
+        place = np.take_along_axis(near, np.maximum(picked, 0), axis=1)
+        self.set_loss[going], self.set_whole[going] = _set(
+            np.take_along_axis(worth, place, axis=1), picked
+        )
+        return place
 
-    def _measure(self, going: np.ndarray) -> None:
-        """Measure R of counterfactuals at the head of the population that lack it."""
+    def _measure(
+        self,
+        going: np.ndarray,
+        u: np.ndarray,
+        met: np.ndarray,
+        stable: np.ndarray,
+        head: np.ndarray,
+    ) -> None:
+        """Write R of the counterfactuals at the places `head` that lack it into `stable`."""
         if not self.problem.preference.robust:
             return
-        head = slice(0, _LEADERS * self.problem.total_CFs)
-        lacking = self.met[going, head] & np.isnan(self.stable[going, head])
+        lacking = np.take_along_axis(met & np.isnan(stable), head, axis=1)
         lacking &= self.firm[going, None]
         fits = self.problem.budget.affords(self.found.calls[self.queries[going]], 1)
         lacking &= fits[:, None]
-        who, place = np.nonzero(lacking)
+        who, rank = np.nonzero(lacking)
         if len(who) == 0:
             return
-        rows, query = self.u[going[who], place], self.queries[going[who]]
-        self.stable[going[who], place] = robustness(rows, query, self.problem)
+        place = head[who, rank]
+        stable[who, place] = robustness(u[who, place], self.queries[going[who]], self.problem)
         self.found.calls[self.queries[going[lacking.any(axis=1)]]] += 1
 
     def _sets(self, going: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean loss of the set each query would return now, and whether it is whole."""
-        preference, k = self.problem.preference, self.problem.total_CFs
-        worth = self._worth(self.loss[going], self.stable[going])
-        usable = self.met[going]
-        finite = np.where(usable, worth, 0.0)
-        picked = choose(
-            self.u[going],
-            -finite,
-            usable,
-            k,
-            self.problem.weights,
-            preference.diversity,
-            preference.kernel,
-        )
-        have = picked >= 0
-        mean = np.where(have, np.take_along_axis(finite, np.maximum(picked, 0), 1), 0.0).sum(1)
-        return mean / np.maximum(have.sum(axis=1), 1), have.all(axis=1)
+        preference, firm = self.problem.preference, going[self.firm[going]]
+        if len(firm):  # R has been measured since the shortlist was made
+            worth = self._worth(self.loss[firm], self.stable[firm])
+            finite = np.where(self.met[firm], worth, 0.0)
+            picked = choose(
+                self.u[firm],
+                -finite,
+                self.met[firm],
+                self.problem.total_CFs,
+                self.problem.weights,
+                preference.diversity,
+                preference.kernel,
+            )
+            self.set_loss[firm], self.set_whole[firm] = _set(
+                np.take_along_axis(finite, np.maximum(picked, 0), axis=1), picked
+            )
+        return self.set_loss[going], self.set_whole[going]
 
     def counterfactuals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the counterfactuals of the last populations, by query, with R where measured."""
         who, place = np.nonzero(self.met)
         return self.u[who, place], self.queries[who], self.stable[who, place]
+
+
+def _set(worth: np.ndarray, picked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean worth of picked rows, and whether none is missing (-1)."""
+    have = picked >= 0
+    mean = np.where(have, worth, 0.0).sum(axis=1) / np.maximum(have.sum(axis=1), 1)
+    return mean, have.all(axis=1)

@@ -39,9 +39,8 @@ class DiceExtendedKD(CandidateExplainer, DiceKD):
         with in_host_words(lambda: dice_ml.dice.Dice(data, stand_in, method="kdtree")):
             if not host.has_table(data):
                 raise InvalidInputError(
-                    "the kd-tree method looks among training rows, which PrivateData does not "
-                    "hold; give dice_ml.Data a dataframe, or use method='random' or 'genetic' "
-                    "with initialization='random'"
+                    "the method needs training rows: give dice_ml.Data a dataframe, or use "
+                    "method='random'"
                 )
 
     def _find(
