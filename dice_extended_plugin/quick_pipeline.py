@@ -98,6 +98,8 @@ class QuickPipeline:
             if isinstance(part, str) and part == "drop":
                 continue
             names = _names(columns, space)
+            if names == []:  # a remainder of nothing
+                continue
             if names is None or not _by_column(part):
                 return None
             if set(names) <= set(space.continuous):
@@ -160,12 +162,10 @@ def _is_plain(pipeline: Any, space: FeatureSpace, writer: RowWriter) -> bool:
 
 
 def _names(columns: Any, space: FeatureSpace) -> list[str] | None:
-    """Return the features that a part of a column transformer takes."""
-    if isinstance(columns, str):
-        return None  # gives its transformer one dimension
-    chosen = list(columns) if not isinstance(columns, slice) else []
-    if not chosen:
+    """Return the features that a part of a column transformer takes; None where unclear."""
+    if isinstance(columns, (str, slice)):  # a text gives its transformer one dimension
         return None
+    chosen = list(columns)
     if all(isinstance(name, str) for name in chosen):
         return [str(name) for name in chosen]
     if any(isinstance(place, (bool, np.bool_)) for place in chosen):

@@ -57,6 +57,7 @@ FIRST = {
     ),
     "levels alone": columns(("c", OneHotEncoder(), LEVELS)),
     "numbers alone": columns(("n", "passthrough", NUMBERS)),
+    "no rest": columns(*USUAL, remainder="passthrough"),
 }  # fmt: skip
 LAST = {
     "forest": RandomForestClassifier(7, random_state=0),
