@@ -59,6 +59,11 @@ class Box(ABC):
         ndarray of shape (n, d), float64
         """
 
+    def project_rows(self, u: np.ndarray, query: np.ndarray) -> np.ndarray:
+        """Return the nearest permitted rows of (Qs, k, d), k of each query (Qs,)."""
+        flat = self.project(u.reshape(-1, u.shape[2]), np.repeat(query, u.shape[1]))
+        return flat.reshape(u.shape)
+
     @abstractmethod
     def take(self, index: np.ndarray) -> Box:
         """Return the box of some of the queries."""

@@ -116,26 +116,43 @@ class Evaluator:
         -------
         Answer of shape (Qs, k)
         """
-        shape = u.shape[:2]
-        asked = np.ones(shape, dtype=bool) if where is None else where
-        if self.problem.options.max_rows is not None or self.problem.options.max_calls is not None:
-            asked = asked & (np.cumsum(asked, axis=1) <= self.left(query)[:, None])
-        owner = np.broadcast_to(query[:, None], shape)[asked]
-        rows = u[asked]
-        self.rows[query] += asked.sum(axis=1)
-        self.calls[query] += asked.any(axis=1)
-        wanted, margin = self._scores(rows, owner)
-        probability, lead = np.full(shape, np.nan), np.full(shape, np.nan)
-        probability[asked], lead[asked] = wanted, margin
-        cost, distance = np.full(shape, 2.0), np.full(shape, np.inf)
-        cost[asked] = self.prob_cost(wanted, owner)
-        distance[asked] = self.distance(rows, owner)
+        (n, k, d), options = u.shape, self.problem.options
+        asked = where
+        if options.max_rows is not None or options.max_calls is not None:
+            left = self.left(query)
+            if (left < k).any():
+                whole = np.ones((n, k), dtype=bool) if where is None else where
+                asked = whole & (np.cumsum(whole, axis=1) <= left[:, None])
+        if asked is None:
+            rows, owner = u.reshape(n * k, d), np.repeat(query, k)
+            self.rows[query] += k
+            self.calls[query] += k > 0
+        else:
+            rows, owner = u[asked], np.broadcast_to(query[:, None], (n, k))[asked]
+            self.rows[query] += asked.sum(axis=1)
+            self.calls[query] += asked.any(axis=1)
+
+        def spread(values: np.ndarray, otherwise: float) -> np.ndarray:
+            if asked is None:
+                return values.reshape(n, k)
+            out = np.full((n, k), otherwise)
+            out[asked] = values
+            return out
+
+        wanted, lead = self._scores(rows, owner)
+        margin = spread(lead, np.nan)
         with np.errstate(invalid="ignore"):
-            answer = Answer(lead > 0, probability, lead, cost, distance)
+            is_target = margin > 0
         if self.problem.seen is not None:
-            good = answer.is_target[asked]
+            good = lead > 0
             self.problem.seen(rows[good], self.problem.names(owner[good]), wanted[good])
-        return answer
+        return Answer(
+            is_target,
+            spread(wanted, np.nan),
+            margin,
+            spread(self.prob_cost(wanted, owner), 2.0),
+            spread(self.distance(rows, owner), np.inf),
+        )
 
     def within(self, query: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the bounds of each column, (Qs, d) each, that no nearer row can pass."""
@@ -177,11 +194,12 @@ class Evaluator:
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
             scores = self._call(rows[part], name[part])
-            scores = np.rint(scores / _GRID) * _GRID
-            index = (np.arange(len(scores)), target[part])
+            # Classes first: reductions over them then work on long rows of memory.
+            scores = np.rint(np.ascontiguousarray(scores.T) / _GRID) * _GRID
+            index = (target[part], np.arange(scores.shape[1]))
             wanted[part] = scores[index]
             scores[index] = -np.inf
-            lead[part] = wanted[part] - scores.max(axis=1)
+            lead[part] = wanted[part] - scores.max(axis=0)
         return wanted, lead
 
     def _call(self, rows: np.ndarray, name: np.ndarray) -> np.ndarray:

@@ -8,13 +8,14 @@ from art_bridge.evaluation import Evaluator
 from art_bridge.pool import Pool
 from art_bridge.streams import Streams
 from art_bridge.survival import Survival, das_dennis
-from art_bridge.variation import draws_needed, vary
+from art_bridge.variation import Rates, draws_needed, vary
 
 __all__ = ["evolve"]
 
-#: How often offspring are drawn; those that do not differ from their parents are left out.
+#: How often offspring are drawn for one that is kept; those no different from their parents are
+#: left out first.
 _ATTEMPTS = 3
-_ATTEMPTS_WITH_REPLACING = 2
+_ATTEMPTS_WITH_REPLACING = 1
 
 
 def evolve(
@@ -26,6 +27,8 @@ def evolve(
     generations: int,
     reserve: int = 0,
     replace: float = 0.0,
+    brood: int = 1,
+    rates: Rates | None = None,
 ) -> None:
     """Let one population per query evolve; every row that is asked for is offered to the pool.
 
@@ -44,6 +47,10 @@ def evolve(
     replace : float
         Share of the offspring in which one column takes a value of the training data that lies
         nearer to the query than the best row known.
+    brood : int
+        Offspring for each member of the population.
+    rates : Rates, optional
+        Of crossover and mutation; by default those of the options.
     """
     options = evaluator.problem.options
     size = population.shape[1]
@@ -53,64 +60,86 @@ def evolve(
         return
     answer = evaluator.ask(population, query)
     pool.offer(query, population, answer)
-    survival = Survival(das_dennis(3, options.partitions), len(query))
+    costs, survival = answer.costs(), Survival(das_dennis(3, options.partitions), len(query))
     for _ in range(generations - 1):
-        going = evaluator.left(query) >= size + reserve
+        going = evaluator.left(query) >= brood * size + reserve
         if not options.minimal:
             going &= ~evaluator.inside(pool.answer[query, 0], query)
         if not going.all():
-            query, population, answer = query[going], population[going], answer[going]
+            query, population, costs = query[going], population[going], costs[going]
             survival = survival.take(going)
         if len(query) == 0 or evaluator.out_of_time:
             return
-        row = np.arange(len(query))[:, None]
-        child, known = _offspring(evaluator, streams, query, population, bool(replace))
+        draws = _Draws(streams, query, size, brood, population.shape[2], bool(replace))
+        child, known = _offspring(evaluator, query, population, rates or options.rates, draws)
         if replace:
-            child = _replaced(evaluator, pool, streams, query, child, known, replace)
+            _replace(evaluator, pool, query, child, known, draws.column, replace)
+        child = evaluator.box.project_rows(child, query)
         new = evaluator.ask(child, query)
         pool.offer(query, child, new)
-        everyone, answers = np.concatenate([population, child], axis=1), answer.join(new)
-        draws = streams.uniform(query, 2, 2 * size).transpose(1, 0, 2)
-        keep = survival.select(answers.costs(), size, draws, distinct=True)
-        population = everyone[row, keep]
-        answer = answers.take(keep)
+        everyone = np.concatenate([population, child], axis=1)
+        costs = np.concatenate([costs, new.costs()], axis=1)
+        row = np.arange(len(query))[:, None]
+        keep = survival.select(costs, size, draws.survival, distinct=True)
+        population, costs = everyone[row, keep], costs[row, keep]
+
+
+class _Draws:
+    """The random numbers of one generation, drawn at once.
+
+    Attributes
+    ----------
+    lot : (Qs, attempts, P), variation : (Qs, n, 2 d + 2), column : (Qs, P brood, 3)
+    survival : (2, Qs, P + P brood)
+    """
+
+    def __init__(
+        self, streams: Streams, query: np.ndarray, size: int, brood: int, d: int, replacing: bool
+    ) -> None:
+        attempts = brood * (_ATTEMPTS_WITH_REPLACING if replacing else _ATTEMPTS)
+        many, n = attempts * size, len(query)
+        shapes = [
+            (attempts, size),
+            draws_needed(many, d),
+            (brood * size if replacing else 0, 3),
+            (2, size + brood * size),
+        ]
+        counts = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)])
+        drawn = streams.uniform(query, int(counts[-1]))
+        self.lot, self.variation, self.column, survival = (
+            drawn[:, begin:end].reshape(n, *shape)
+            for begin, end, shape in zip(counts[:-1], counts[1:], shapes, strict=True)
+        )
+        self.survival = survival.transpose(1, 0, 2)
 
 
 def _offspring(
     evaluator: Evaluator,
-    streams: Streams,
     query: np.ndarray,
     population: np.ndarray,
-    replacing: bool,
+    rates: Rates,
+    draws: _Draws,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Offspring (Qs, P, d), and which are no different from their parents in spite of attempts."""
-    box, (n, size, d) = evaluator.box, population.shape
-    attempts = _ATTEMPTS_WITH_REPLACING if replacing else _ATTEMPTS
-    rates, many = evaluator.problem.options.rates, attempts * size
+    """Offspring (Qs, P brood, d), not projected, and which are no different from their parents."""
+    box, n = evaluator.box, len(query)
     # Parents are paired by lot, anew in each attempt.
-    lot = np.argsort(streams.uniform(query, attempts, size), axis=2).reshape(n, many)
-    row = np.arange(n)[:, None]
-    parents = population[row, lot]
-    draws = streams.uniform(query, *draws_needed(many, d))
-    child = vary(parents, box.lower[query], box.upper[query], rates, draws)
-    known = (child == parents).all(axis=2)
-    take = np.argsort(known, axis=1, kind="stable")[:, :size]
-    child = box.project(child[row, take].reshape(-1, d), np.repeat(query, size))
-    return child.reshape(n, size, d), known[row, take]
+    lot = np.argsort(draws.lot, axis=2).reshape(n, -1)
+    parents = population[np.arange(n)[:, None], lot]
+    keep = draws.survival.shape[2] - population.shape[1]
+    return vary(parents, box.lower[query], box.upper[query], rates, draws.variation, keep)
 
 
-def _replaced(
+def _replace(
     evaluator: Evaluator,
     pool: Pool,
-    streams: Streams,
     query: np.ndarray,
     child: np.ndarray,
     known: np.ndarray,
+    draws: np.ndarray,
     share: float,
-) -> np.ndarray:
+) -> None:
     """Set one column of some offspring, and of all known ones, to a value that occurs in reach."""
     box, d = evaluator.box, child.shape[2]
-    draws = streams.uniform(query, child.shape[1], 3)
     q, i = np.nonzero((draws[:, :, 0] < share) | known)
     column = (draws[q, i, 1] * d).astype(int)
     low, high = evaluator.within(query, pool.answer.distance[query, 0])
@@ -118,9 +147,8 @@ def _replaced(
     value = reference.value_near(low[q, column], high[q, column], column, draws[q, i, 2])
     here = query[q]
     value = np.where(np.isnan(value), box.x[here, column], value)
-    # A level that is switched on switches its group off.
-    rows = np.where(box.peers[column], box.lower[here], child[q, i])
-    value = np.where(box.grouped[column], box.upper[here, column], value)
-    rows[np.arange(len(rows)), column] = value
-    child[q, i] = box.project(rows, here)
-    return child
+    if box.grouped.any():
+        # A level that is switched on switches its group off.
+        child[q, i] = np.where(box.peers[column], box.lower[here], child[q, i])
+        value = np.where(box.grouped[column], box.upper[here, column], value)
+    child[q, i, column] = value

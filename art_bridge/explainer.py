@@ -46,7 +46,8 @@ class NSGA3Options(CandidateOptions):
     Parameters
     ----------
     population, generations : int
-        Of each query's NSGA-III; the population is even and at least 4.
+        Of each query's NSGA-III; the population is even and at least 4. Fast mode makes three
+        offspring a member and ends with `max_rows_per_query`.
     mode : {"fast", "faithful"}
         "faithful" is the search of the robustness paper; "fast" seeds a smaller one by local moves.
     max_rows_per_query : int or None
@@ -54,8 +55,8 @@ class NSGA3Options(CandidateOptions):
     """
 
     proximity_weight: float = 0.2
-    population: int = 50
-    generations: int = 40
+    population: int = 20
+    generations: int = 60
     mode: Literal["fast", "faithful"] = "fast"
     max_rows_per_query: int | None = 3000
 

@@ -6,6 +6,8 @@ on trees. So everything is tried on every query, and the result chooses.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from art_bridge.evaluation import Evaluator
@@ -28,6 +30,13 @@ _TANGENTS, _TANGENT_ROWS = 6, 2
 _ADDITIVE, _SWEEP_ROWS, _KICK = 4, 160, 0.3
 #: Model rows kept for the last polish.
 _RESERVE = 100
+#: One in so many of the first population is uniform for a query without a counterfactual yet.
+_UNIFORM = 4
+#: Offspring for each member of the population: few parents and many children were best on held-out
+#: rows, and cost less than more generations.
+_BROOD = 3
+#: Share of the offspring that are mutated: more than the paper's, so few are their parents again.
+_MUTATION = 0.7
 #: Share of the offspring that take a value of the training data.
 _REPLACE = 0.3
 
@@ -46,7 +55,7 @@ def hybrid(evaluator: Evaluator, streams: Streams, query: np.ndarray) -> Pool:
     search.shorten(search.unfinished(query), rows=6, features=3)
     for number in range(_ADDITIVE):
         search.by_additive_steps(search.unfinished(query), number)
-        search.shorten(search.unfinished(query), rows=2, features=3)
+        search.shorten(search.unfinished(query), rows=1, features=3)
     search.by_evolution(search.unfinished(query), query, seeds)
     search.shorten(search.unfinished(query), rows=3, features=evaluator.box.x.shape[1])
     return search.pool
@@ -75,7 +84,9 @@ class _Hybrid:
         near = problem.reference.nearest(x[query], problem.target[query], _NEIGHBOURS)
         if problem.starts is not None:
             near = np.concatenate([problem.starts[query], near], axis=1)
-        rows = ask_rows(self.evaluator, query, near)
+        known = np.isfinite(near).all(axis=2)
+        near = np.where(known[:, :, None], near, x[query][:, None])
+        rows = ask_rows(self.evaluator, query, near, known)
         if self.options.minimal:
             rows = bisect(self.evaluator, rows, _ROUNDS)
         self._keep(rows)
@@ -116,7 +127,11 @@ class _Hybrid:
         draws = self.streams.uniform(query, size, d).astype(np.float64)
         seeds = seeds[np.isin(all_queries, query)]
         known = np.concatenate([self.pool.u[query, :_ELITE], seeds], axis=1)[:, :size]
-        population = np.concatenate([known, lower + draws * (upper - lower)], axis=1)[:, :size]
+        uniform = lower + draws * (upper - lower)
+        population = np.concatenate([known, uniform], axis=1)[:, :size]
+        lost = ~self._top(query, 1).inside[:, 0]
+        some = slice(None, None, _UNIFORM)
+        population[lost, some] = uniform[lost, some]
         flat = self.box.project(population.reshape(-1, d), np.repeat(query, size))
         population = flat.reshape(len(query), size, d)
         evolve(
@@ -128,6 +143,8 @@ class _Hybrid:
             self.options.generations,
             reserve=_RESERVE,
             replace=_REPLACE,
+            brood=_BROOD,
+            rates=replace(self.options.rates, mutation=_MUTATION),
         )
 
     def shorten(self, query: np.ndarray, rows: int, features: int) -> None:

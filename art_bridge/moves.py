@@ -12,7 +12,7 @@ import numpy as np
 
 from art_bridge.evaluation import Answer, Evaluator
 
-__all__ = ["Rows", "ask_rows", "bisect", "bisect_features", "revert", "tangent"]
+__all__ = ["Rows", "ask_projected", "ask_rows", "bisect", "bisect_features", "revert", "tangent"]
 
 #: Where a round of :func:`bisect` cuts the way that is left.
 _CUTS = np.array([0.2, 0.4, 0.6, 0.8])
@@ -54,20 +54,18 @@ class Rows:
         )
 
 
-def project(evaluator: Evaluator, u: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Return the nearest permitted rows of (Qs, k, d)."""
-    flat = evaluator.box.project(u.reshape(-1, u.shape[2]), np.repeat(query, u.shape[1]))
-    return flat.reshape(u.shape)
-
-
 def ask_rows(
     evaluator: Evaluator, query: np.ndarray, u: np.ndarray, where: np.ndarray | None = None
 ) -> Rows:
-    """Ask the model for rows (Qs, k, d), projected first; NaN rows and the query are left out."""
-    whole = np.isfinite(u).all(axis=2)
-    own = evaluator.box.x[query][:, None]
-    u = project(evaluator, np.where(whole[:, :, None], u, own), query)
-    asked = whole & (u != own).any(axis=2)
+    """Project rows (Qs, k, d) and ask the model for them, the query itself left out."""
+    return ask_projected(evaluator, query, evaluator.box.project_rows(u, query), where)
+
+
+def ask_projected(
+    evaluator: Evaluator, query: np.ndarray, u: np.ndarray, where: np.ndarray | None = None
+) -> Rows:
+    """Ask the model for permitted rows (Qs, k, d), the query itself left out."""
+    asked = (u != evaluator.box.x[query][:, None]).any(axis=2)
     if where is not None:
         asked &= where
     answer = evaluator.ask(u, query, asked)
@@ -92,11 +90,12 @@ def _shorten(evaluator: Evaluator, rows: Rows, goal: np.ndarray, rounds: int) ->
             break
         place = low[:, :, None] + width[:, :, None] * _CUTS
         u = (goal[:, :, None] + place[:, :, :, None] * change[:, :, None]).reshape(n, -1, d)
-        u = project(evaluator, u, rows.query).reshape(n, k, len(_CUTS), d)
+        u = evaluator.box.project_rows(u, rows.query).reshape(n, k, len(_CUTS), d)
         # What rounds to the best row needs no question: it is inside.
         known = (u == best.u[:, :, None]).all(axis=3)
         asked = moving[:, :, None] & ~known
-        tried = ask_rows(evaluator, rows.query, u.reshape(n, -1, d), asked.reshape(n, -1))
+        flat = u.reshape(n, -1, d), asked.reshape(n, -1)
+        tried = ask_projected(evaluator, rows.query, *flat)
         good = known | tried.inside.reshape(n, k, len(_CUTS))
         # Beyond the farthest cut that is outside all may be inside: go on before the first inside.
         first = np.where(good.any(axis=2), good.argmax(axis=2), len(_CUTS))
@@ -157,11 +156,11 @@ def tangent(
     u = np.broadcast_to(rows.u[:, :, None], (n, k, d, d)).copy()
     column = np.arange(d)
     u[:, :, column, column] += ahead
-    u = project(evaluator, u.reshape(n, k * d, d), query).reshape(n, k, d, d)
+    u = box.project_rows(u.reshape(n, k * d, d), query).reshape(n, k, d, d)
     moved = u[:, :, column, column] - rows.u
     # A column that moves others with it (a one-hot level) has no gradient of its own.
     alone = ((u != rows.u[:, :, None]).sum(axis=3) == 1) & rows.inside[:, :, None]
-    asked = ask_rows(evaluator, query, u.reshape(n, k * d, d), alone.reshape(n, k * d))
+    asked = ask_projected(evaluator, query, u.reshape(n, k * d, d), alone.reshape(n, k * d))
     margin = asked.answer.margin.reshape(n, k, d)
     with np.errstate(invalid="ignore", divide="ignore"):
         slope = (margin - rows.answer.margin[:, :, None]) / moved

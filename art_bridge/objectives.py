@@ -40,7 +40,7 @@ def distance(change: np.ndarray, norm: float) -> np.ndarray:
     """
     # Sums over a fixed order of columns: the same in any batch.
     if norm == 2:
-        return np.sqrt(np.square(change).sum(axis=-1))
+        return np.sqrt(np.einsum("...j,...j->...", change, change))
     if norm == 1:
         return np.abs(change).sum(axis=-1)
     return np.abs(change).max(axis=-1, initial=0.0)

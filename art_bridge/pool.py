@@ -40,10 +40,13 @@ class Pool:
         last = self.answer[query, -1:]
         worst_tier, worst_distance = self._key(last)
         better = (tier < worst_tier) | ((tier == worst_tier) & (distance < worst_distance))
-        some = better.any(axis=1)
+        number = np.count_nonzero(better, axis=1)
+        some = number > 0
         if not some.any():
             return
-        query, u, answer = query[some], u[some], answer[some]
+        first = np.argsort(~better[some], axis=1, kind="stable")[:, : int(number.max())]
+        query, u, answer = query[some], u[np.flatnonzero(some)[:, None], first], answer[some]
+        answer = answer.take(first)
         all_u = np.concatenate([self.u[query], u], axis=1)
         together = self.answer[query].join(answer)
         tier, distance = self._key(together)

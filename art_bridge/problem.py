@@ -54,6 +54,7 @@ class Options:
         "faithful" is the paper's NSGA-III; "fast" seeds a smaller one by local moves.
     population, generations : int
         Size of each NSGA-III population, and the number of populations, the first included.
+        Fast mode makes three offspring a member and ends with `max_rows`.
     max_rows, max_calls : int or None
         Model rows each query may take, and model calls it may take part in.
     max_seconds : float or None
@@ -69,9 +70,9 @@ class Options:
     """
 
     mode: Literal["fast", "faithful"] = "fast"
-    population: int = 50
-    generations: int = 40
-    max_rows: int | None = 3000
+    population: int = 20
+    generations: int = 50
+    max_rows: int | None = 2870
     max_calls: int | None = None
     max_seconds: float | None = None
     minimal: bool = True

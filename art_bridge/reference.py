@@ -78,12 +78,12 @@ class Reference:
 
         Returns
         -------
-        ndarray of shape (Q, k, d)
+        ndarray of shape (Q, d, k)
             NaN where no value occurs. Without training rows evenly spaced values.
         """
         share = (np.arange(k) + place[:, None]) / k
-        column = np.arange(low.shape[1])
-        return self.value_near(low[:, None], high[:, None], column, share[:, :, None])
+        column = np.arange(low.shape[1])[:, None]
+        return self.value_near(low[:, :, None], high[:, :, None], column, share[:, None])
 
     def value_near(
         self, low: np.ndarray, high: np.ndarray, column: np.ndarray, place: np.ndarray

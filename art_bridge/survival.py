@@ -17,7 +17,7 @@ __all__ = ["Survival", "das_dennis", "non_dominated_rank"]
 
 _SMALL = 1e-6
 #: Members that are associated at once: their scores of all directions stay in the cache.
-_BLOCK = 2048
+_BLOCK = 1024
 
 
 @lru_cache(maxsize=16)
@@ -51,31 +51,35 @@ def non_dominated_rank(costs: np.ndarray) -> np.ndarray:
     -------
     ndarray of int, shape (Q, N)
     """
-    return _rank_and_twins(costs)[0]
+    return _rank_and_twins(_by_objective(costs))[0]
 
 
-def _rank_and_twins(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _by_objective(costs: np.ndarray) -> np.ndarray:
+    """Return costs (Q, N, M) as (M, Q, N): every step works on one objective's long rows."""
+    return np.ascontiguousarray(costs.transpose(2, 0, 1), dtype=np.float64)
+
+
+def _rank_and_twins(each: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Front of each member, and whether an equal one comes before it, (Q, N) each."""
-    n_queries, n, m = costs.shape
-    least = costs[:, :, 0].min(axis=1, keepdims=True)
-    flag = costs[:, :, 0] > least
-    highest = np.where(flag, costs[:, :, 0].max(axis=1, keepdims=True), least)
-    if m == 3 and (costs[:, :, 0] == highest).all():
-        order = np.lexsort((flag, costs[:, :, 2], costs[:, :, 1]), axis=-1)
+    m, n_queries, n = each.shape
+    first = each[0]
+    least = first.min(axis=1, keepdims=True)
+    flag = first > least
+    highest = np.where(flag, first.max(axis=1, keepdims=True), least)
+    if m == 3 and (first == highest).all():
+        order = np.lexsort((flag, each[2], each[1]), axis=-1)
         walk = _rank_two_levels
     else:
-        order = np.lexsort(tuple(costs[:, :, k] for k in reversed(range(m))), axis=-1)
+        order = np.lexsort(tuple(each[k] for k in reversed(range(m))), axis=-1)
         walk = _rank_by_chains
-    in_order = costs[np.arange(n_queries)[:, None], order]
-    same = np.zeros((n, n_queries), dtype=bool)
-    same[1:] = (in_order[:, 1:] == in_order[:, :-1]).all(axis=2).T
     # Queries last: every step of the walk works on long rows of memory.
-    in_order_rank = walk(np.ascontiguousarray(in_order.transpose(2, 1, 0)), same)
-    rank = np.empty((n_queries, n), dtype=np.int64)
-    np.put_along_axis(rank, order, in_order_rank.T, axis=1)
-    twin = np.empty((n_queries, n), dtype=bool)
-    np.put_along_axis(twin, order, same.T, axis=1)
-    return rank, twin
+    place = np.ascontiguousarray((order + np.arange(n_queries)[:, None] * n).T)
+    in_order = each.reshape(m, -1)[:, place]
+    same = np.zeros((n, n_queries), dtype=bool)
+    same[1:] = (in_order[:, 1:] == in_order[:, :-1]).all(axis=0)
+    rank, twin = np.empty(n_queries * n, dtype=np.int16), np.empty(n_queries * n, dtype=bool)
+    rank[place], twin[place] = walk(in_order, same), same
+    return rank.reshape(n_queries, n), twin.reshape(n_queries, n)
 
 
 def _rank_two_levels(costs: np.ndarray, same: np.ndarray) -> np.ndarray:
@@ -83,28 +87,32 @@ def _rank_two_levels(costs: np.ndarray, same: np.ndarray) -> np.ndarray:
 
     The first objective takes two values. Who has gone before is no worse in the second objective,
     so a front dominates a newcomer if its least third objective is no higher; among those of the
-    lower first value, for a newcomer that has it.
+    lower first value, for a newcomer that has it. These least values ascend from front to front,
+    so that the number of dominating fronts is the newcomer's own.
     """
     n, n_queries = same.shape
-    low = costs[0] <= costs[0].min(axis=0)
-    third = costs[2]
+    low, third = costs[0] <= costs[0].min(axis=0), costs[2]
     # Least third objective of each front so far: of all members, and of those of the low value.
-    least = np.full((2, n + 1, n_queries), np.inf)
-    flat, half = least.reshape(-1), (n + 1) * n_queries
-    cell = np.arange(n_queries) + np.array([[0], [half]])
-    news = np.stack([third, np.where(low, third, np.inf)], axis=1)  # (N, 2, Q)
-    number = np.arange(1, n + 1, dtype=np.int16)[:, None]
+    least = np.full((n + 1, 2, n_queries), np.inf)
+    # What a newcomer compares these with (one of the low value has no eyes for the others), and
+    # what it changes them to.
+    bar = np.stack([np.where(low, -np.inf, third), third], axis=1)
+    news = np.stack([third, np.where(low, third, np.inf)], axis=1)
+    flat, row_size = least.reshape(-1), 2 * n_queries
+    cell = np.arange(row_size).reshape(2, n_queries)
+    counted: type = np.uint8 if n < 256 else np.int16
+    below = np.empty((n, 2, n_queries), dtype=bool)
     rank = np.zeros((n, n_queries), dtype=np.int16)
-    flat[cell] = news[0]
-    fronts = 1
-    for i in range(1, n):
-        mine = np.where(low[i], least[1, :fronts], least[0, :fronts])
-        above = np.maximum.reduce((mine <= third[i]) * number[:fronts], axis=0)
-        here = np.where(same[i], rank[i - 1], above)
+    fronts = 0
+    for i in range(n):
+        np.less_equal(least[:fronts], bar[i], out=below[:fronts])
+        count = np.add.reduce(below[:fronts].view(np.uint8), axis=0, dtype=counted)
+        # A twin finds its twin's front filled up to itself: it belongs there.
+        here = np.maximum(count[0], count[1]) - same[i]
         rank[i] = here
-        place = cell + here.astype(np.int64) * n_queries
+        place = cell + here.astype(np.int64) * row_size
         flat[place] = np.minimum(flat[place], news[i])
-        fronts = max(fronts, int(np.maximum.reduce(here)) + 1)
+        fronts = max(fronts, int(here.max(initial=0)) + 1)
     return rank
 
 
@@ -132,7 +140,8 @@ class Survival:
     def __init__(self, directions: np.ndarray, n_queries: int) -> None:
         m = directions.shape[1]
         self.directions = directions
-        self.unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+        unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+        self.unit = np.ascontiguousarray(unit.T)
         self.ideal = np.full((n_queries, m), np.inf)
         self.worst = np.full((n_queries, m), -np.inf)
         self.extremes = np.full((n_queries, m, m), np.inf)
@@ -163,99 +172,84 @@ class Survival:
         Returns
         -------
         ndarray of int, shape (Q, n_survive)
-            Members, best front first.
+            Members, in ascending order.
         """
-        rank, twin = _rank_and_twins(costs)
-        nadir = self._normalise(costs, rank == 0)
+        each = _by_objective(costs)
+        _, n_queries, n = each.shape
+        rank, twin = _rank_and_twins(each)
+        nadir = self._normalise(each, rank == 0)
         if distinct:
-            rank[twin] = costs.shape[1]
-        niche, away = self._associate(costs, nadir)
-        split = np.sort(rank, axis=1)[:, n_survive - 1, None]
+            rank[twin] = n
+        split = np.partition(rank, n_survive - 1, axis=1)[:, n_survive - 1, None]
         sure, last = rank < split, rank == split
-        level = self._levels(niche, away, sure, last, draws[0])
-        # Fronts before the splitting one come first, in their order; then its members by the
-        # number of survivors that their niche has when they are taken; ties by lot.
-        worth = np.where(sure, rank - float(costs.shape[1]), np.inf)
-        worth = np.where(last, level, worth) + np.where(sure, 0.0, 0.5 * draws[1])
-        return np.argsort(worth, axis=1, kind="stable")[:, :n_survive]
+        # Niches are asked for where they decide: of whoever stays, and of the front that is split.
+        member = np.flatnonzero(rank <= split)
+        niche, away = self._associate(each, nadir, member)
+        cell = member // n * len(self.directions) + niche
+        split_front = np.flatnonzero(last.reshape(-1)[member])
+        taken = np.bincount(
+            np.delete(cell, split_front), minlength=n_queries * len(self.directions)
+        )
+        candidate, cell = member[split_front], cell[split_front]
+        lot, tie = draws.reshape(2, -1)[:, candidate]
+        level = _levels(cell, away[split_front], taken, lot)
+        # Of the split front whoever finds the emptiest niche is taken first; ties by lot.
+        # One key for population and turn: exact, as the lots are float32.
+        order = np.argsort(candidate // n * (n + 1.0) + level + 0.5 * tie, kind="stable")
+        query = candidate[order] // n
+        place = np.arange(len(order)) - np.searchsorted(query, query)
+        chosen = candidate[order][place < (n_survive - sure.sum(axis=1))[query]]
+        sure.reshape(-1)[chosen] = True
+        return np.nonzero(sure)[1].reshape(n_queries, n_survive)
 
-    def _levels(
-        self,
-        niche: np.ndarray,
-        away: np.ndarray,
-        sure: np.ndarray,
-        last: np.ndarray,
-        draws: np.ndarray,
-    ) -> np.ndarray:
-        """Survivors that a member's niche has before the member is taken, (Q, N)."""
-        n_queries, n = niche.shape
-        h = len(self.directions)
-        flat = np.arange(n_queries)[:, None] * h + niche
-        count = np.bincount(flat[sure], minlength=n_queries * h)[flat]
-        # In a niche with no survivor the closest goes first, all others by lot.
-        farthest = away.max(axis=1, keepdims=True)
-        nearness = niche + np.where(farthest > 0, away / np.maximum(farthest, 1e-300), 0.0) * 0.5
-        order = np.argsort(np.where(last, nearness, h + 1.0), axis=1, kind="stable")
-        sorted_niche = np.take_along_axis(np.where(last, niche, h), order, axis=1)
-        first = np.ones((n_queries, n), dtype=bool)
-        first[:, 1:] = sorted_niche[:, 1:] != sorted_niche[:, :-1]
-        closest = np.empty_like(first)
-        np.put_along_axis(closest, order, first, axis=1)
-        lot = niche + np.where(closest & (count == 0), 0.0, 0.01 + 0.98 * draws)
-        order = np.argsort(np.where(last, lot, h + 1.0), axis=1, kind="stable")
-        sorted_niche = np.take_along_axis(np.where(last, niche, h), order, axis=1)
-        first[:, 1:] = sorted_niche[:, 1:] != sorted_niche[:, :-1]
-        begins = np.maximum.accumulate(np.where(first, np.arange(n), 0), axis=1)
-        position = np.empty((n_queries, n), dtype=np.int64)
-        np.put_along_axis(position, order, np.arange(n) - begins, axis=1)
-        return count + position
-
-    def _associate(self, costs: np.ndarray, nadir: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Nearest direction of each member and the distance to it, both (Q, N)."""
+    def _associate(
+        self, each: np.ndarray, nadir: np.ndarray, member: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Nearest direction of some members (places in (Q, N)) and the distance to it."""
+        m, _, n = each.shape
         width = nadir - self.ideal
         width[width == 0] = 1e-12
-        scaled = (costs - self.ideal[:, None]) / width[:, None]
-        flat = scaled.reshape(-1, scaled.shape[2])
-        niche = np.empty(len(flat), dtype=np.int64)
-        reach = np.empty(len(flat))
+        query = member // n
+        scaled = each.reshape(m, -1)[:, member]
+        scaled -= self.ideal.T[:, query]
+        scaled /= width.T[:, query]
+        flat = np.ascontiguousarray(scaled.T)
+        niche, reach = np.empty(len(flat), dtype=np.int64), np.empty(len(flat))
         for start in range(0, len(flat), _BLOCK):
             part = slice(start, start + _BLOCK)
-            # The nearest ray is the one along which the member reaches farthest.
-            along = flat[part] @ self.unit.T
+            # The nearest ray is the one along which the member reaches farthest. Not by BLAS, whose
+            # last digits depend on how many members there are.
+            along = np.einsum("im,mj->ij", flat[part], self.unit)
             niche[part] = along.argmax(axis=1)
             reach[part] = along[np.arange(len(along)), niche[part]]
-        square = sum(np.square(flat[:, k]) for k in range(flat.shape[1]))
-        away = np.sqrt(np.maximum(square - np.square(reach), 0.0))
-        return niche.reshape(costs.shape[:2]), away.reshape(costs.shape[:2])
+        square = np.square(scaled).sum(axis=0)
+        return niche, np.sqrt(np.maximum(square - np.square(reach), 0.0))
 
-    def _normalise(self, costs: np.ndarray, front: np.ndarray) -> np.ndarray:
+    def _normalise(self, each: np.ndarray, front: np.ndarray) -> np.ndarray:
         """Move ideal, worst and extreme points on; return the nadir points, (Q, M)."""
-        each = [np.ascontiguousarray(costs[:, :, k]) for k in range(costs.shape[2])]
-        self.ideal = np.minimum(self.ideal, np.stack([c.min(axis=1) for c in each], axis=1))
-        worst_of_all = np.stack([c.max(axis=1) for c in each], axis=1)
+        self.ideal = np.minimum(self.ideal, each.min(axis=2).T)
+        worst_of_all = each.max(axis=2).T
         self.worst = np.maximum(self.worst, worst_of_all)
         self._extend(each, front)
-        worst_of_front = np.stack([np.where(front, c, -np.inf).max(axis=1) for c in each], axis=1)
+        worst_of_front = np.where(front, each, -np.inf).max(axis=2).T
         nadir = self._intercepts(worst_of_front)
         return np.where(nadir - self.ideal <= _SMALL, worst_of_all, nadir)
 
-    def _extend(self, each: list[np.ndarray], front: np.ndarray) -> None:
+    def _extend(self, each: np.ndarray, front: np.ndarray) -> None:
         """Extreme points: for each axis the point with the least achievement cost."""
         m, rows = len(each), np.arange(len(front))
         known = np.isfinite(self.extremes).all(axis=2)
         allowed = np.concatenate([known, front], axis=1)
-        points = [np.concatenate([self.extremes[:, :, k], each[k]], axis=1) for k in range(m)]
-        beyond = [points[k] - self.ideal[:, k, None] for k in range(m)]
-        beyond = [np.where(part < 1e-3, 0.0, part) for part in beyond]
-        heavy = [part * 1e6 for part in beyond]
+        points = np.concatenate([self.extremes.transpose(2, 0, 1), each], axis=2)
+        beyond = points - self.ideal.T[:, :, None]
+        beyond[beyond < 1e-3] = 0.0
+        heavy = beyond * 1e6
         for axis in range(m):
             achieved = np.where(allowed, beyond[axis], np.inf)
             for k in range(m):
                 if k != axis:
                     np.maximum(achieved, heavy[k], out=achieved)
-            best = achieved.argmin(axis=1)
-            for k in range(m):
-                self.extremes[:, axis, k] = points[k][rows, best]
+            self.extremes[:, axis] = points[:, rows, achieved.argmin(axis=1)].T
 
     def _intercepts(self, worst_of_front: np.ndarray) -> np.ndarray:
         """Nadir point of the plane through the extreme points, else the worst of the front."""
@@ -271,3 +265,34 @@ class Survival:
             good &= (intercept > _SMALL).all(axis=1)
             nadir = np.minimum(self.ideal + intercept, self.worst)
         return np.where(good[:, None], nadir, worst_of_front)
+
+
+def _levels(cell: np.ndarray, away: np.ndarray, taken: np.ndarray, lot: np.ndarray) -> np.ndarray:
+    """Survivors that a candidate's niche has before the candidate is taken.
+
+    Parameters
+    ----------
+    cell, away : ndarray of shape (c,)
+        Niche of each candidate, numbered over all populations, and the distance to its direction.
+    taken : ndarray of int
+        Survivors of each niche so far.
+    lot : ndarray of shape (c,)
+        Uniform random numbers in [0, 1).
+    """
+    # In a niche with no survivor the closest goes first, all others by lot.
+    least = np.full(len(taken), np.inf)
+    np.minimum.at(least, cell, away)
+    first = (away == least[cell]) & (taken[cell] == 0)
+    order = np.argsort(cell + np.where(first, 0.0, 0.5) + 0.5 * lot, kind="stable")
+    place = np.arange(len(cell))
+    begin = np.maximum.accumulate(np.where(_begins(cell[order]), place, 0))
+    level = taken[cell]
+    level[order] += place - begin
+    return level
+
+
+def _begins(values: np.ndarray) -> np.ndarray:
+    """Where a run of equal values begins."""
+    begins = np.ones(len(values), dtype=bool)
+    begins[1:] = values[1:] != values[:-1]
+    return begins

@@ -12,8 +12,6 @@ import numpy as np
 
 __all__ = ["Rates", "draws_needed", "vary"]
 
-_SAME = 1e-14
-
 
 @dataclass(frozen=True)
 class Rates:
@@ -46,9 +44,14 @@ def draws_needed(n: int, d: int) -> tuple[int, int]:
 
 
 def vary(
-    parents: np.ndarray, lower: np.ndarray, upper: np.ndarray, rates: Rates, draws: np.ndarray
-) -> np.ndarray:
-    """Cross neighbouring parents, then mutate.
+    parents: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    rates: Rates,
+    draws: np.ndarray,
+    keep: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cross neighbouring parents, then mutate; keep those that differ from their parents first.
 
     Parameters
     ----------
@@ -61,23 +64,41 @@ def vary(
         Uniform random numbers in [0, 1), float32. Of each column's two the first tells whether the
         column changes, the second by how much; their leading bits serve the crossover, the others
         the mutation.
+    keep : int
+        How many offspring are wanted, at most n.
 
     Returns
     -------
-    ndarray of shape (Q, n, d)
+    child : ndarray of shape (Q, keep, d)
+    known : ndarray of bool, shape (Q, keep)
+        Which do not differ.
     """
-    d = parents.shape[2]
-    child = parents.copy()
-    free = (upper - lower) > 0
-    change, amount = draws[:, :, :d], draws[:, :, d : 2 * d]
-    _cross(child, lower, upper, free, rates, change, amount, draws[:, :, 2 * d])
-    chance = min(1.0, rates.mutation_genes / d)
-    mutated = np.nonzero(draws[:, :, 2 * d + 1] < rates.mutation)
-    hit = (_rest(change[mutated], 64) < chance) & free[mutated[0]]
-    row, column = np.nonzero(hit)
-    q, i = mutated[0][row], mutated[1][row]
-    _mutate(child, lower, upper, (q, i, column), _rest(amount[q, i, column], 4096), rates.eta)
-    return child
+    n_queries, n, d = parents.shape
+    row, pairs = np.arange(n_queries)[:, None], n // 2
+    free = upper > lower
+    change, two = draws[:, :, :d], slice(0, 2 * pairs, 2)
+    crossed = parents[:, two] != parents[:, 1 : 2 * pairs : 2]
+    crossed &= change[:, two] < rates.crossover_gene
+    crossed &= (draws[:, two, 2 * d] < rates.crossover)[:, :, None] & free[:, None]
+    q, i = np.nonzero(draws[:, :, 2 * d + 1] < rates.mutation)
+    mutated = (_rest(change[q, i], 64) < min(1.0, rates.mutation_genes / d)) & free[q]
+    differs = np.zeros((n_queries, n), dtype=bool)
+    differs[:, : 2 * pairs] = np.repeat(crossed.any(axis=2), 2, axis=1)
+    differs[q, i] |= mutated.any(axis=1)
+    # Work goes into those that are kept only.
+    take = np.argsort(~differs, axis=1, kind="stable")[:, :keep]
+    child = parents[row, take]
+    if pairs:
+        hit = crossed[row, np.minimum(take // 2, pairs - 1)]
+        hit &= (take < 2 * pairs)[:, :, None]  # a row left over has no pair
+        _cross(child, parents, take, np.flatnonzero(hit), lower, upper, rates.eta, draws)
+    place = np.full((n_queries, n), -1)
+    place[row, take] = np.arange(keep)
+    hit, column = np.nonzero(mutated & (place[q, i] >= 0)[:, None])
+    q, i = q[hit], i[hit]
+    step = _rest(draws[q, i, d + column], 4096)
+    _mutate(child, lower, upper, (q, place[q, i], column), step, rates.eta)
+    return child, ~differs[row, take]
 
 
 def _rest(draw: np.ndarray, parts: int) -> np.ndarray:
@@ -88,37 +109,38 @@ def _rest(draw: np.ndarray, parts: int) -> np.ndarray:
 
 def _cross(
     child: np.ndarray,
+    parents: np.ndarray,
+    take: np.ndarray,
+    hit: np.ndarray,
     lower: np.ndarray,
     upper: np.ndarray,
-    free: np.ndarray,
-    rates: Rates,
-    change: np.ndarray,
-    amount: np.ndarray,
-    pair_draw: np.ndarray,
+    eta: float,
+    draws: np.ndarray,
 ) -> None:
-    """Bounded SBX of the rows 2i and 2i + 1, in place."""
-    pairs = child.shape[1] // 2
-    query, pair = np.nonzero(pair_draw[:, 0 : 2 * pairs : 2] < rates.crossover)
-    one, two = child[query, 2 * pair], child[query, 2 * pair + 1]
-    hit = change[query, 2 * pair] < rates.crossover_gene
-    row, j = np.nonzero(hit & free[query] & (np.abs(one - two) > _SAME))
-    q, i = query[row], 2 * pair[row]
-    a, b = one[row, j], two[row, j]
-    small, large = np.minimum(a, b), np.maximum(a, b)
-    low, high, u = lower[q, j], upper[q, j], amount[q, i, j].astype(np.float64)
-    gap, power = large - small, 1.0 / (rates.eta + 1.0)
+    """Bounded SBX of the genes `hit` (places in `child`), in place.
 
-    def spread(room: np.ndarray) -> np.ndarray:
-        alpha = 2.0 - (1.0 + 2.0 * np.maximum(room, 0.0) / gap) ** -(rates.eta + 1.0)
-        base = np.where(u <= 1.0 / alpha, u * alpha, 1.0 / np.maximum(2.0 - u * alpha, 1e-300))
-        return base**power
-
-    first = np.clip(0.5 * (small + large - spread(small - low) * gap), low, high)
-    second = np.clip(0.5 * (small + large + spread(high - large) * gap), low, high)
-    # The other parent's draw is free to tell which child gets which value.
-    turned = change[q, i + 1, j] < 0.5
-    child[q, i, j] = np.where(turned, second, first)
-    child[q, i + 1, j] = np.where(turned, first, second)
+    `take` names each child's own parent (Qs, keep); the other one is its neighbour.
+    """
+    d = child.shape[2]
+    member, j = np.divmod(hit, d)
+    q = member // take.shape[1]
+    own = take.reshape(-1)[member]
+    one = child.reshape(-1)[hit]
+    two = parents.reshape(-1)[(q * parents.shape[1] + (own ^ 1)) * d + j]
+    bound = q * d + j
+    low, high = lower.reshape(-1)[bound], upper.reshape(-1)[bound]
+    # The first of a pair draws how far; the other's draw is free to tell who gets which side.
+    far = draws[q, own & ~1, d + j].astype(np.float64)
+    upward = (draws[q, own | 1, j] < 0.5) ^ (own & 1 == 1)
+    small, large = np.minimum(one, two), np.maximum(one, two)
+    gap = large - small
+    room = np.where(upward, high - large, small - low)
+    alpha = 2.0 - (1.0 + 2.0 * np.maximum(room, 0.0) / gap) ** -(eta + 1.0)
+    # Deb's two branches in one: u α, and the reciprocal of 2 - u α where that is above 1.
+    beyond = 1.0 - far * alpha
+    spread = (1.0 - np.abs(beyond)) ** np.copysign(1.0 / (eta + 1.0), beyond)
+    value = 0.5 * (small + large + np.where(upward, spread, -spread) * gap)
+    child.reshape(-1)[hit] = np.clip(value, low, high)
 
 
 def _mutate(
