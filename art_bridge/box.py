@@ -182,6 +182,9 @@ class ArrayBox(Box):
         for group in rules.one_hot:
             columns = list(group)
             frozen[:, columns] = frozen[:, columns].any(axis=1, keepdims=True)
+        # A row whose range lies where another rule does not let it go cannot obey: it stays whole.
+        stuck = (outside & (frozen[:, ranged] | (lower > upper)[:, ranged])).any(axis=1)
+        frozen[stuck] = True
         lower, upper = np.where(frozen, x, lower), np.where(frozen, x, upper)
         snap = _snap(rules, x if reference is None else reference)
         return cls(x, lower, upper, _units(d, rules.one_hot), snap)

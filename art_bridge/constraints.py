@@ -52,6 +52,19 @@ class Constraints:
 
     def __post_init__(self) -> None:
         """Look for contradictions that need no data."""
+        for name in ("immutable", "integer", "one_hot", "increasing", "decreasing"):
+            if not _is_list(getattr(self, name)):
+                raise InvalidInputError(
+                    f"{name} must be a list of columns, not {getattr(self, name)!r}"
+                )
+        for name in ("steps", "ordinal", "ranges"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise InvalidInputError(
+                    f"{name} must map columns to values, not {getattr(self, name)!r}"
+                )
+        for group in self.one_hot:
+            if not _is_list(group):
+                raise InvalidInputError(f"one_hot must be a list of groups, not of {group!r}")
         self._disjoint("increasing", self.increasing, "decreasing", self.decreasing)
         self._disjoint("integer", self.integer, "steps", self.steps)
         for name, columns in (("integer", self.integer), ("steps", self.steps)):
@@ -68,12 +81,15 @@ class Constraints:
         for name in ("integer", "steps", "ordinal", "increasing", "decreasing", "ranges"):
             self._disjoint("one_hot", hot, name, getattr(self, name))
         for column, step in self.steps.items():
-            if not (np.isfinite(step) and step > 0):
+            if not (_is_number(step) and 0 < step < np.inf):
                 raise InvalidInputError(f"steps[{column}] must be a positive number, not {step!r}")
         for column, values in self.ordinal.items():
-            if len(values) == 0 or not np.isfinite(np.asarray(values, dtype=float)).all():
+            if not _is_list(values) or len(values) == 0 or not all(map(_is_finite, values)):
                 raise InvalidInputError(f"ordinal[{column}] must be finite values, not {values!r}")
-        for column, (low, high) in self.ranges.items():
+        for column, ends in self.ranges.items():
+            if not (_is_list(ends) and len(ends) == 2 and all(map(_is_number, ends))):
+                raise InvalidInputError(f"ranges[{column}] must be (low, high), not {ends!r}")
+            low, high = ends
             if not low <= high:
                 raise InvalidInputError(f"ranges[{column}] = ({low}, {high}) is empty")
 
@@ -95,13 +111,28 @@ class Constraints:
 
     def check(self, d: int) -> None:
         """Raise unless every named column exists and something is left to change."""
-        outside = sorted(c for c in self.columns if not (isinstance(c, _INT) and 0 <= c < d))
+        outside = [c for c in self.columns if not (_is_column(c) and 0 <= c < d)]
         if outside:
+            named = sorted(outside, key=str)
             raise InvalidInputError(
-                f"constraints name the column(s) {outside}; columns are numbered 0 to {d - 1}"
+                f"constraints name the column(s) {named}; columns are numbered 0 to {d - 1}"
             )
         if len(set(self.immutable)) == d:
             raise InvalidInputError("constraints make every column immutable; leave one to change")
 
 
-_INT = (int, np.integer)
+def _is_list(value: object) -> bool:
+    return isinstance(value, (Sequence, np.ndarray, range)) and not isinstance(value, (str, bytes))
+
+
+def _is_number(value: object) -> bool:
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    return number and not isinstance(value, bool)
+
+
+def _is_finite(value: object) -> bool:
+    return _is_number(value) and bool(np.isfinite(value))  # type: ignore[call-overload]
+
+
+def _is_column(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

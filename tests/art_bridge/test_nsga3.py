@@ -315,6 +315,20 @@ def test_ranges_bind_also_for_a_query_outside():
 
 
 @pytest.mark.parametrize(
+    "other",
+    [{"immutable": [0]}, {"decreasing": [0]}, {}],
+)
+def test_a_row_that_cannot_obey_stays_whole(other):
+    x = np.array([[0.1, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5, 0.5]])
+    rules = Constraints(ranges={0: (0.4, 0.6)}, **other)
+    mask = None if other else np.array([[0, 1, 1, 1], [1, 1, 1, 1]], dtype=bool)
+    box = ArrayBox.build(x, np.zeros(4), np.ones(4), rules, mask)
+    found = search(problem(SCORE, x, 1, TRAIN, box=box, **quick("fast")))
+    assert np.array_equal(found.u[0], box.x[0]) and not found.success[0]
+    assert found.success[1] and 0.4 <= found.u[1, 0] <= 0.6
+
+
+@pytest.mark.parametrize(
     ("rules", "text"),
     [
         ({"increasing": [1], "decreasing": [1]}, "increasing and decreasing"),
@@ -329,6 +343,17 @@ def test_ranges_bind_also_for_a_query_outside():
         ({"ranges": {0: (1, 0)}}, "empty"),
         ({"ranges": {0: (2, 3)}}, "outside"),
         ({"immutable": [4]}, "columns are numbered 0 to 3"),
+        ({"immutable": [True]}, r"column\(s\) \[True\]"),
+        ({"immutable": ["age", 0]}, r"column\(s\) \['age'\]"),
+        ({"immutable": 3}, "immutable must be a list of columns, not 3"),
+        ({"one_hot": [3]}, "one_hot must be a list of groups"),
+        ({"ordinal": [1, 2]}, "ordinal must map columns to values"),
+        ({"ordinal": {0: ["a"]}}, "finite values"),
+        ({"ordinal": {0: 1.0}}, "finite values"),
+        ({"steps": {0: "a"}}, "positive"),
+        ({"ranges": [0]}, "ranges must map columns to values"),
+        ({"ranges": {0: 5}}, r"must be \(low, high\), not 5"),
+        ({"ranges": {0: (0, "b")}}, r"must be \(low, high\)"),
         ({"immutable": [-1]}, "columns are numbered"),
         ({"immutable": [0, 1, 2, 3]}, "every column immutable"),
         ({"one_hot": [[0, 1]]}, "more than one column on"),
