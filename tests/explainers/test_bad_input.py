@@ -357,8 +357,11 @@ MODEL_OBJECTS = {
         lambda fit: dice_ml.Model(model=fit(1), backend="PYT", func=lambda x: x),
         ["func", "ohe-min-max"],
     ),
-    "no transformation for levels": (
-        lambda fit: dice_ml.Model(model=fit(1), backend="PYT"), ["func", "ohe-min-max"]
+    "no transformation, and a network of another width": (
+        lambda fit: dice_ml.Model(
+            model=torch.nn.Sequential(torch.nn.Linear(7, 1), torch.nn.Sigmoid()), backend="PYT"
+        ),
+        ["cannot be called", "12 columns"],
     ),
 }  # fmt: skip
 
