@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.svm import SVC
 
 from art_bridge.reference_data import REFERENCE_DATA, load_reference_data
+from dice_extended_plugin.repeat import repeatable
 
 DATA = REFERENCE_DATA
 MODELS = ("NN", "GB", "SVM", "RF", "XGB")
@@ -83,7 +84,8 @@ def fit_model(name: str, table: Table, seed: int = 0, epochs: int = 100) -> Any:
     labels = np.eye(2, dtype=np.float32)[table.y_train]
     made = make_model(name, len(table.features), seed)
     options = {"batch_size": 128, "nb_epochs": epochs} if name == "NN" else {}
-    made.fit(table.x_train, labels, **options)
+    with repeatable(seed):  # ART shuffles by NumPy's global generator
+        made.fit(table.x_train, labels, **options)
     return made
 
 

@@ -93,5 +93,7 @@ def test_the_page_shows_what_is_stored(script):
     ]
     makers = ("table2", "table3", "table4")
     tables = {name: getattr(rendering, name)(cells) for name in makers}
+    stored = json.loads((rendering.RESULTS / rendering.BENCHMARK).read_text())
+    tables["benchmark"] = rendering.benchmark(stored)
     page = rendering.PAGE.read_text()
     assert rendering.filled(page, tables) == page
