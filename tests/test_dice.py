@@ -126,7 +126,7 @@ def test_gradient_for_sklearn_is_refused_as_in_dice_ml(data, sklearn_model):
 
 def test_a_kd_tree_needs_a_table(sklearn_model):
     private = dice_ml.Data(features={"age": [1, 9], "sex": ["a", "b"]}, outcome_name="y")
-    with pytest.raises(UserConfigValidationException, match="PrivateData"):
+    with pytest.raises(UserConfigValidationException, match=r"^Private data.*: .*training rows"):
         Dice(private, sklearn_model, method="kdtree")
 
 

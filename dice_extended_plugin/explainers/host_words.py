@@ -33,7 +33,8 @@ def in_host_words(*checks: Callable[[], object]) -> Iterator[None]:
         yield
     except InvalidInputError as error:
         said = next(filter(None, map(_complaint, checks)), "")
-        raise (type(error)(f"{said} {error}") if said else error) from error.__cause__
+        joint = " " if said.endswith((".", ":", "!")) else ": "
+        raise (type(error)(f"{said}{joint}{error}") if said else error) from error.__cause__
 
 
 def _complaint(check: Callable[[], object]) -> str:

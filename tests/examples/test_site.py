@@ -78,7 +78,8 @@ def test_every_public_name_is_in_the_reference(package):
     page = (DOCS / "api" / f"{package}.md").read_text("utf-8")
     named = set(re.findall(r"^::: [\w.]+\.(\w+)$", page, re.MULTILINE))
     missing = {name for name in module.__all__ if not name.startswith("__")} - named
-    assert missing <= {"hookimpl"}, f"docs/api/{package}.md lacks {missing}"
+    # The last two are dice-ml's own.
+    assert missing <= {"hookimpl", "Data", "Model"}, f"docs/api/{package}.md lacks {missing}"
 
 
 def test_every_page_is_in_the_navigation():

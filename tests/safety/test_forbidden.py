@@ -20,8 +20,10 @@ NAMED_IMPORTS = {
     "dice_extended_plugin/factories.py",
     # Names from a table in the module itself.
     "dice_extended_plugin/checks/suite.py",
-    "dice_extended_plugin/jobs/executors.py",
+    "dice_extended_plugin/jobs/clusters.py",
 }
+#: Asks whether the scheduler answers whose address the user gave: Ray itself would try for minutes.
+CONNECTING = ("dice_extended_plugin/jobs/clusters.py", "imports socket")
 
 
 def test_all_packages_are_walked():
@@ -33,7 +35,12 @@ def test_all_packages_are_walked():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_forbidden(path):
-    found = findings(path.read_text(encoding="utf-8"))
+    place, connecting = CONNECTING
+    found = [
+        finding
+        for finding in findings(path.read_text(encoding="utf-8"))
+        if not (path == ROOT / place and finding.text.startswith(connecting))
+    ]
     assert not found, "\n".join(f"{path}:{line}: {text}" for line, text in found)
 
 
