@@ -47,22 +47,15 @@ def dask_cluster(
             done = distributed.wait(under_way, return_when="FIRST_COMPLETED").done
             return next(future for future in under_way if future in done)
 
-        def stream(feed: Feed) -> Iterator[Treated]:
-            under_way: list[Any] = []
-            try:
-                yield from _windowed(
-                    feed,
-                    under_way,
-                    width,
-                    # Not pure: the same chunk may be asked again, after a worker's death.
-                    lambda chunk: client.submit(treat, config, chunk, pure=False),
-                    first_done,
-                    lambda future: future.result(),
-                )
-            finally:
-                client.cancel(under_way)
-
-        yield stream
+        yield lambda feed: _windowed(
+            feed,
+            width,
+            # Not pure: the same chunk may be asked again, after a worker's death.
+            submit=lambda chunk: client.submit(treat, config, chunk, pure=False),
+            first_done=first_done,
+            result=lambda future: future.result(),
+            drop=client.cancel,
+        )
 
 
 @contextmanager
@@ -124,22 +117,18 @@ def ray_cluster(
         work = ray.remote(num_cpus=1, max_retries=0)(treat)
         shared = ray.put(config)
 
-        def stream(feed: Feed) -> Iterator[Treated]:
-            under_way: list[Any] = []
-            try:
-                yield from _windowed(
-                    feed,
-                    under_way,
-                    width,
-                    lambda chunk: work.remote(shared, chunk),
-                    lambda tasks: ray.wait(tasks, num_returns=1)[0][0],
-                    ray.get,
-                )
-            finally:
-                for task in under_way:
-                    ray.cancel(task, force=True)
+        def drop(tasks: list[Any]) -> None:
+            for task in tasks:
+                ray.cancel(task, force=True)
 
-        yield stream
+        yield lambda feed: _windowed(
+            feed,
+            width,
+            submit=lambda chunk: work.remote(shared, chunk),
+            first_done=lambda tasks: ray.wait(tasks, num_returns=1)[0][0],
+            result=ray.get,
+            drop=drop,
+        )
     finally:
         if mine:
             ray.shutdown()
@@ -163,30 +152,35 @@ def _check_answers(address: str | None) -> None:
 
 def _windowed(
     feed: Feed,
-    under_way: list[Any],
     width: int,
     submit: Callable[[Chunk], Any],
     first_done: Callable[[list[Any]], Any],
     result: Callable[[Any], Treated],
+    drop: Callable[[list[Any]], object],
 ) -> Iterator[Treated]:
-    """Keep up to `width` chunks `under_way`, and yield what comes back in any order.
+    """Keep up to `width` chunks under way, and yield what comes back in any order.
 
-    Twice as many as there are workers: one in work and one waiting for each.
+    Twice as many as there are workers: one in work and one waiting for each. What is under way
+    when the stream is left is dropped.
     """
+    under_way: list[Any] = []
     stream, more = iter(feed), True
-    while more or under_way:
-        while more and len(under_way) < width:
-            chunk = next(stream, None)
-            more = chunk is not None
-            if chunk is not None:
-                under_way.append(submit(chunk))
-        if not under_way:
-            return
-        done = first_done(under_way)
-        under_way.remove(done)
-        with losses_named():
-            treated = result(done)
-        yield treated
+    try:
+        while more or under_way:
+            while more and len(under_way) < width:
+                chunk = next(stream, None)
+                more = chunk is not None
+                if chunk is not None:
+                    under_way.append(submit(chunk))
+            if not under_way:
+                return
+            done = first_done(under_way)
+            under_way.remove(done)
+            with losses_named():
+                treated = result(done)
+            yield treated
+    finally:
+        drop(under_way)
 
 
 def _imported(module: str, extra: str) -> Any:
