@@ -60,12 +60,10 @@ def dask_cluster(
 
 @contextmanager
 def _dask_client(distributed: Any, run: RunOptions) -> Iterator[Any]:
-    if run.address is None:
-        try:
-            yield distributed.get_client()
-            return
-        except ValueError:  # no client in this process
-            pass
+    known = None if run.address else _client_here(distributed)
+    if known is not None:
+        yield known
+        return
     cluster = None if run.address else _local_dask(distributed, run)
     try:
         client = distributed.Client(run.address or cluster, timeout=_PATIENCE)
@@ -77,6 +75,14 @@ def _dask_client(distributed: Any, run: RunOptions) -> Iterator[Any]:
         client.close()
         if cluster is not None:
             cluster.close()
+
+
+def _client_here(distributed: Any) -> Any:
+    """Return the client of this process; None without one."""
+    try:
+        return distributed.get_client()
+    except ValueError:
+        return None
 
 
 def _local_dask(distributed: Any, run: RunOptions) -> Any:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from dice_extended_plugin.jobs import JobError, clusters
+from dice_extended_plugin.jobs.config import JobConfig, RunOptions
 
 
 @pytest.fixture
@@ -30,6 +31,13 @@ def test_a_running_dask_cluster(explain, tmp_path, dask_cluster):
         found = explain(folder=tmp_path / "client", backend="dask")
         pd.testing.assert_frame_equal(found.to_frame(), expected)
         assert client.submit(int, "7").result() == 7
+        # What goes wrong in a job is not taken for a client that is not there.
+        config, run = JobConfig("explain", "a:b"), RunOptions(backend="dask")
+        with (
+            pytest.raises(ValueError, match="went wrong"),
+            clusters.dask_cluster(config, run),
+        ):
+            raise ValueError("went wrong")
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "no address"])
