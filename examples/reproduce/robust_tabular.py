@@ -42,6 +42,7 @@ from art_bridge.perturbation import compare_attacks
 from art_bridge.robustness import counterfactual_robustness
 from art_bridge.strategies import Smooth
 from art_bridge.trainer import CounterfactualMarginTrainer
+from dice_extended_plugin.repeat import repeatable
 
 PARTS = ("table2", "table3", "table4", "figure3")
 ATTACKS = ("faithful", "fast", "hopskipjump", "deepfool", "lowprofool")
@@ -232,7 +233,8 @@ def harden(
     x, y = table.x_train[~held], table.y_train[~held]
     fit = {"nb_epochs": run.options.epochs, "batch_size": 128} if model == "NN" else {}
     before = make_model(model, len(table.features), seed)
-    before.fit(x, np.eye(2, dtype=np.float32)[y], **fit)
+    with repeatable(seed):  # ART shuffles by NumPy's global generator
+        before.fit(x, np.eye(2, dtype=np.float32)[y], **fit)
     trainer = CounterfactualMarginTrainer(
         before,
         strategy=Smooth(noise=(0.05, 0.1)) if (strategy, model) == ("smooth", "NN") else strategy,
