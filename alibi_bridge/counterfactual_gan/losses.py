@@ -23,6 +23,7 @@ __all__ = [
     "flipped",
     "generator_loss",
     "margin_penalty",
+    "roughness",
     "sparsity",
 ]
 
@@ -118,6 +119,19 @@ def sparsity(x: Tensor, x_hat: Tensor) -> Tensor:
     """
     spread = standardise(x)[2].detach()
     return ((x - x_hat).abs() / spread).mean()
+
+
+def roughness(x: Tensor, x_hat: Tensor) -> Tensor:
+    """Mean total variation of x̂ − x in units of each image's own standard deviation.
+
+    The absolute differences of neighbours, to the right and downwards, as in the masks of Fong and
+    Vedaldi (ICCV 2017, equation 5 with β = 1). The same length in single dots costs four times as
+    much as in lines two pixels wide: G cannot hide a crack behind speckle.
+    """
+    spread = standardise(x)[2].detach()
+    change = (x_hat - x) / spread
+    across = (change[..., 1:] - change[..., :-1]).abs().mean()
+    return across + (change[..., 1:, :] - change[..., :-1, :]).abs().mean()
 
 
 def class_margin(logits: Tensor, y: Tensor) -> Tensor:

@@ -22,13 +22,22 @@ __all__ = [
 
 #: Spread given to images without contrast. One grey value of 8-bit images is 0.008 in [−1, 1].
 _LEAST_SPREAD = 0.01
+#: Share of the pixels at either end of the brightness that does not set an image's scale.
+_TAIL = 0.15
+#: Standard deviation of a Gaussian over that of its bulk, the tails moved to the quantiles.
+_BULK_TO_WHOLE = 1.36
 SMALLEST, LARGEST = 32, 224
 
 
 def standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return images with mean 0 and standard deviation 1 each, and the two numbers.
+    """Return images with their bulk at mean 0 and spread 1, and the two numbers.
 
-    Light and contrast differ from photograph to photograph and say nothing about the class.
+    Light and contrast differ from photograph to photograph and say nothing about the class. They
+    are taken with the brightness of each pixel held between the image's quantiles `_TAIL` and
+    1 − `_TAIL`, so that the small thing that makes the class does not set the
+    scale. It did with the plain standard deviation: a crack raised it, a cracked image's
+    background looked smoother, and G hid cracks behind dark specks all over the image (IoU of the
+    raw map 0.27 against 0.31, validation images of 32 pixels, one seed).
     Differentiable.
 
     Parameters
@@ -38,13 +47,27 @@ def standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns
     -------
     tuple of Tensor
-        Images; mean and standard deviation of each, (n, 1, 1, 1).
+        Images; mean and spread of each, (n, 1, 1, 1).
     """
-    mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    centred = x - mean
+    light = x.mean(dim=1, keepdim=True)
+    with torch.no_grad():
+        flat = light.flatten(1)
+        far = max(1, round(_TAIL * flat.shape[1]))
+        low, high = (
+            flat.kthvalue(k, dim=1).values.view(-1, 1, 1, 1)
+            for k in (far, flat.shape[1] + 1 - far)
+        )
+    bulk = torch.minimum(torch.maximum(light, low), high)
+    mean = bulk.mean(dim=(2, 3), keepdim=True)
+    colour, inner, whole = (
+        part.square().mean(dim=(1, 2, 3), keepdim=True)
+        for part in (x - light, bulk - mean, light - mean)
+    )
+    # Drawings on an even ground have no spread in the middle: never below a third of the plain one.
     # The square root has no gradient at 0, hence the floor inside it.
-    spread = (centred.square().mean(dim=(1, 2, 3), keepdim=True) + _LEAST_SPREAD**2).sqrt()
-    return centred / spread, mean, spread
+    squared = torch.maximum(colour + _BULK_TO_WHOLE**2 * inner, (colour + whole) / 9.0)
+    spread = (squared + _LEAST_SPREAD**2).sqrt()
+    return (x - mean) / spread, mean, spread
 
 
 def as_image_size(size: int | Sequence[int]) -> tuple[int, int]:

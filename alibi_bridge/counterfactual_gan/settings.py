@@ -41,9 +41,13 @@ class Settings:
         G's loss, see :func:`~alibi_bridge.counterfactual_gan.losses.generator_loss`.
     adversarial_weight, class_weight, l1_weight : float
         The paper's λ1, λ2, λ3.
+    tv_weight : float
+        Weight of the total variation of x̂ − x, which makes changes hang together, see
+        :func:`~alibi_bridge.counterfactual_gan.losses.roughness`; 0 as in the paper.
     l1_start, l1_ramp : float
-        λ3 rises on a line from `l1_start` times its value over the share `l1_ramp` of the steps
-        after the warm-up. With all of it from the first step G can stay at the identity for good.
+        λ3 and `tv_weight` rise on a line from `l1_start` times their value over the share `l1_ramp`
+        of the steps after the warm-up. With all of it from the first step G can stay at the
+        identity for good.
     cycles : int
         Passes of G after the first one (0: none).
     cycle_weight : float
@@ -105,7 +109,8 @@ class Settings:
     objective: Literal["corrected", "printed"] = "corrected"
     adversarial_weight: float = 1.0
     class_weight: float = 1.0
-    l1_weight: float = 7.0
+    l1_weight: float = 2.0
+    tv_weight: float = 3.0
     l1_start: float = 0.0
     l1_ramp: float = 0.7
     cycles: int = 0
@@ -201,8 +206,9 @@ class Settings:
 
     @classmethod
     def paper(cls, **changes: Any) -> Settings:
-        """Return settings with the paper's loss alone: no extra term in D's loss."""
-        return cls(**{"noise_weight": 0.0, "attack_weight": 0.0, **changes})
+        """Return settings with the paper's loss alone: no extra term in D's loss or in G's."""
+        alone = {"noise_weight": 0.0, "attack_weight": 0.0, "tv_weight": 0.0, "l1_weight": 7.0}
+        return cls(**{**alone, **changes})
 
     @classmethod
     def hardened(cls, **changes: Any) -> Settings:

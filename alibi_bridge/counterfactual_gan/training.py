@@ -19,6 +19,7 @@ from alibi_bridge.counterfactual_gan.losses import (
     cycle_weights,
     discriminator_loss,
     generator_loss,
+    roughness,
     sparsity,
 )
 from alibi_bridge.counterfactual_gan.parts import standardise
@@ -166,6 +167,8 @@ class Trainer:
                 * functional.cross_entropy(scores, y, weight=self.class_weights),
                 "G L1": l1 * settings.l1_weight * sparsity(x, x_hat),
             }
+            if settings.tv_weight:
+                losses["G roughness"] = l1 * settings.tv_weight * roughness(x, x_hat)
             if extra is not None:
                 losses["G quantisation"] = extra
             image = x_hat

@@ -22,8 +22,10 @@ from alibi_bridge.counterfactual_gan.losses import (  # noqa: E402
     flipped,
     generator_loss,
     margin_penalty,
+    roughness,
     sparsity,
 )
+from alibi_bridge.counterfactual_gan.parts import standardise  # noqa: E402
 from alibi_bridge.counterfactual_gan.settings import Settings  # noqa: E402
 from dice_extended_plugin.errors import InvalidInputError  # noqa: E402
 
@@ -93,13 +95,26 @@ def test_labels_flip_with_each_pass():
 
 
 def test_sparsity_is_in_units_of_each_image():
-    x = torch.rand(2, 1, 32, 32) - 0.5
+    x = 0.2 * torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     change = torch.zeros_like(x)
     change[:, :, :8] = 0.1
     one = sparsity(x, x + change).item()
-    assert one == pytest.approx((0.1 * 0.25 / x.std((1, 2, 3))).mean().item(), rel=1e-2)
+    assert one == pytest.approx((0.1 * 0.25 / x.std((1, 2, 3))).mean().item(), rel=5e-2)
     assert sparsity(0.5 * x, 0.5 * (x + change)).item() == pytest.approx(one, rel=1e-2)
     assert sparsity(x, x).item() == 0
+
+
+def test_a_line_is_less_rough_than_as_many_dots():
+    x = 0.2 * torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    line, dots = torch.zeros_like(x), torch.zeros_like(x)
+    line[..., 10:12, :] = 0.1
+    dots[..., 1:32:4, 1:32:4] = 0.1  # 64 pixels too, each alone
+    assert sparsity(x, x + line).item() == pytest.approx(sparsity(x, x + dots).item(), rel=1e-5)
+    by_hand = 0.1 * 2 * 32 / (31 * 32) / standardise(x)[2].item()
+    assert roughness(x, x + line).item() == pytest.approx(by_hand, rel=1e-4)
+    assert roughness(x, x + dots).item() == pytest.approx(4 * by_hand, rel=1e-4)
+    assert roughness(x, x).item() == 0
+    assert roughness(0.5 * x, 0.5 * (x + line)).item() == pytest.approx(by_hand, rel=1e-2)
 
 
 class Linear(torch.nn.Module):

@@ -181,14 +181,34 @@ def test_unknown_names_and_options():
 
 
 def test_standardise():
-    x = images(4)
+    x = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.1 + 0.2
     standard, mean, spread = standardise(x)
-    np.testing.assert_allclose(standard.mean((1, 2, 3)), 0, atol=1e-5)
-    np.testing.assert_allclose(standard.std((1, 2, 3), unbiased=False), 1, atol=1e-3)
+    np.testing.assert_allclose(standard.mean((1, 2, 3)), 0, atol=0.05)
+    np.testing.assert_allclose(standard.std((1, 2, 3)), 1, atol=0.05)
     torch.testing.assert_close(standard * spread + mean, x)
+    # Light and contrast of a whole image change nothing.
+    torch.testing.assert_close(standardise(0.5 * x - 0.3)[0], standard, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(standardise(x.flip(3).transpose(2, 3))[1:], (mean, spread))
     flat = torch.zeros(1, 1, 32, 32, requires_grad=True)
     standardise(flat)[0].sum().backward()
     assert torch.isfinite(flat.grad).all()
+
+
+def test_a_crack_does_not_set_the_scale_of_its_image():
+    ground = torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.05
+    cracked = ground.clone()
+    cracked[..., 14:17, :] -= 0.6
+    _, mean, spread = standardise(ground)
+    _, mean_of_it, spread_of_it = standardise(cracked)
+    assert float(cracked.std() / ground.std()) > 3
+    assert 0.9 < float(spread_of_it / spread) < 1.3
+    assert abs(float(mean_of_it - mean)) < 0.02
+
+
+def test_a_drawing_on_even_ground_keeps_finite_contrast():
+    drawing = torch.zeros(1, 1, 32, 32)
+    drawing[..., 10:13, 5:25] = 1.0  # six percent of the pixels
+    assert float(standardise(drawing)[0].abs().max()) < 3 / float(drawing.std())
 
 
 def test_the_head_pools_by_weights():
