@@ -54,8 +54,7 @@ def standardise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         flat = light.flatten(1)
         far = max(1, round(_TAIL * flat.shape[1]))
         low, high = (
-            flat.kthvalue(k, dim=1).values.view(-1, 1, 1, 1)
-            for k in (far, flat.shape[1] + 1 - far)
+            flat.kthvalue(k, dim=1).values.view(-1, 1, 1, 1) for k in (far, flat.shape[1] + 1 - far)
         )
     bulk = torch.minimum(torch.maximum(light, low), high)
     mean = bulk.mean(dim=(2, 3), keepdim=True)
