@@ -38,7 +38,7 @@ class UnconstrainedCounterfactual(CounterfactualAttack):
     norm : {1, 2, inf, "inf"}
         Of the change, in the units of `x`.
     population, generations : int, optional
-        Of NSGA-III: 20 and 50 in fast mode (three offspring a member, as long as `max_rows` lasts),
+        Of NSGA-III: 16 and 50 in fast mode (eight offspring a member, as long as `max_rows` lasts),
         100 and 50 in faithful mode.
     mode : {"fast", "faithful"}
         "faithful" is the paper's search; "fast" adds local moves and finds nearer rows for less.
@@ -54,7 +54,7 @@ class UnconstrainedCounterfactual(CounterfactualAttack):
     batch_size : int
         Most rows in one call of ``predict``.
     max_rows : int, optional
-        Model rows of each search: 2,870 in fast mode (with the training rows and checks 3,000 a
+        Model rows of each search: 2,750 in fast mode (with the training rows and checks 3,000 a
         counterfactual for sixty rows or more), all generations in faithful mode.
     max_seconds : float, optional
         Wall time of a call of ``generate``; rows whose turn did not come stay as they are.

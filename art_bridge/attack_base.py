@@ -31,6 +31,9 @@ __all__ = ["CounterfactualAttack", "Pairs"]
 
 logger = logging.getLogger(__name__)
 
+#: Rows that a small training table may take to show where the model changes.
+_SWEEP_ROWS = 4000
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -156,8 +159,7 @@ class CounterfactualAttack(EvasionAttack):
         result = AttackResult.nothing(n)
         out = rows.copy()
         if n:
-            reference = self._reference(score, shape)
-            result.reference_rows = len(reference.rows)
+            reference, result.reference_rows = self._reference(score, shape)
             low, high = border.clip_bounds(self.estimator.clip_values, shape, reference.rows)
             finite = np.isfinite(rows).all(axis=1)
             border.check_clip(rows[finite], self.estimator.clip_values, low, high)
@@ -183,12 +185,17 @@ class CounterfactualAttack(EvasionAttack):
         known = getattr(self.estimator, "input_shape", None)
         return None if known is None or None in tuple(known) else tuple(known)
 
-    def _reference(self, score: border.ModelScores, shape: tuple[int, ...]) -> Reference:
-        """Ask the model for the training rows; with `y_train` only the right ones count."""
+    def _reference(
+        self, score: border.ModelScores, shape: tuple[int, ...]
+    ) -> tuple[Reference, int]:
+        """Ask the model for the training rows; with `y_train` only the right ones count.
+
+        In fast mode also find out where the model changes. Returns the rows asked for too.
+        """
         norm = self._norm()
         if self.x_train is None:
             empty = np.empty((0, int(np.prod(shape))))
-            return Reference(empty, np.empty(0, dtype=int), norm)
+            return Reference(empty, np.empty(0, dtype=int), norm), 0
         rows = border.read_rows(self.x_train, "x_train", shape).astype(np.float64)
         scores = border.fill_calls(score.raw, rows, self.batch_size)
         score.settle(scores)
@@ -196,7 +203,15 @@ class CounterfactualAttack(EvasionAttack):
         if self.y_train is not None:
             true = border.class_index(self.y_train, len(rows), score.n_classes, "y_train")
             label = np.where(label == true, label, -1)
-        return Reference(rows, label, norm)
+        reference, asked = Reference(rows, label, norm), len(rows)
+        if self.mode == "fast" and self.minimal:
+            # No more than once again what the training rows cost, but for small tables.
+            asked += reference.learn(
+                lambda u: score.probabilities(border.fill_calls(score.raw, u, self.batch_size)),
+                score.probabilities(scores),
+                max(len(rows), _SWEEP_ROWS),
+            )
+        return reference, asked
 
     def _pairs(
         self,

@@ -15,7 +15,7 @@ __all__ = ["MODES", "check_number", "check_parameters", "read_constraints"]
 
 #: Population, generations and model rows of each mode where not given.
 MODES: dict[str, tuple[int, int, int | None]] = {
-    "fast": (20, 50, 2870),
+    "fast": (16, 50, 2750),
     "faithful": (100, 50, None),
 }
 _SMALLEST_POPULATION = 4

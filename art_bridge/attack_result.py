@@ -32,7 +32,8 @@ class AttackResult:
         (NaN or infinity in the row), ``"model_nan"``, ``"nothing_can_change"``, ``"out_of_time"``
         or ``"lost"`` (the model changed its answer).
     reference_rows : int
-        Model rows that the training data took.
+        Model rows that the training data took: the rows themselves, in fast mode also what shows
+        where the model changes.
     seconds : float
         Wall time of the call.
     """

@@ -45,8 +45,8 @@ def evolve(
     reserve : int
         Model rows of each query to leave unused.
     replace : float
-        Share of the offspring in which one column takes a value of the training data that lies
-        nearer to the query than the best row known.
+        Share of the offspring in which one column goes just beyond a cut of the training data
+        that lies nearer to the query than the best row known.
     brood : int
         Offspring for each member of the population.
     rates : Rates, optional
@@ -138,13 +138,13 @@ def _replace(
     draws: np.ndarray,
     share: float,
 ) -> None:
-    """Set one column of some offspring, and of all known ones, to a value that occurs in reach."""
+    """Set one column of some offspring, and of all known ones, just beyond a cut in reach."""
     box, d = evaluator.box, child.shape[2]
     q, i = np.nonzero((draws[:, :, 0] < share) | known)
     column = (draws[q, i, 1] * d).astype(int)
-    low, high = evaluator.within(query, pool.answer.distance[query, 0])
+    low, high = evaluator.within(query, pool.reach(query))
     reference = evaluator.problem.reference
-    value = reference.value_near(low[q, column], high[q, column], column, draws[q, i, 2])
+    value = reference.value_near(low, high, box.x[query], (q, column), draws[q, i, 2])
     here = query[q]
     value = np.where(np.isnan(value), box.x[here, column], value)
     if box.grouped.any():

@@ -46,7 +46,7 @@ class NSGA3Options(CandidateOptions):
     Parameters
     ----------
     population, generations : int
-        Of each query's NSGA-III; the population is even and at least 4. Fast mode makes three
+        Of each query's NSGA-III; the population is even and at least 4. Fast mode makes eight
         offspring a member and ends with `max_rows_per_query`.
     mode : {"fast", "faithful"}
         "faithful" is the search of the robustness paper; "fast" seeds a smaller one by local moves.
@@ -55,7 +55,7 @@ class NSGA3Options(CandidateOptions):
     """
 
     proximity_weight: float = 0.2
-    population: int = 20
+    population: int = 16
     generations: int = 60
     mode: Literal["fast", "faithful"] = "fast"
     max_rows_per_query: int | None = 3000

@@ -21,24 +21,26 @@ __all__ = ["hybrid"]
 
 #: Best rows kept of each query, and how many of them enter the population.
 _POOL, _ELITE = 20, 12
+#: Best rows that the last polish works on.
+_FINISH = 3
 #: Training rows that a query is moved towards, and rounds of cutting the way.
 _NEIGHBOURS, _ROUNDS = 20, 2
 #: Rounds of tangent planes, and rows that each starts from.
 _TANGENTS, _TANGENT_ROWS = 6, 2
 #: Rounds of additive steps, rows that each may sweep, and the share of the best row's features
 #: that go back to the query before.
-_ADDITIVE, _SWEEP_ROWS, _KICK = 4, 160, 0.3
+_ADDITIVE, _SWEEP_ROWS, _KICK = 2, 160, 0.3
 #: Model rows kept for the last polish.
 _RESERVE = 100
 #: One in so many of the first population is uniform for a query without a counterfactual yet.
 _UNIFORM = 4
 #: Offspring for each member of the population: few parents and many children were best on held-out
 #: rows, and cost less than more generations.
-_BROOD = 3
-#: Share of the offspring that are mutated: more than the paper's, so few are their parents again.
-_MUTATION = 0.7
-#: Share of the offspring that take a value of the training data.
-_REPLACE = 0.3
+_BROOD = 8
+#: Share of the offspring that are mutated: the paper's.
+_MUTATION = 0.4
+#: Share of the offspring in which a column goes just beyond a cut: on trees the move that counts.
+_REPLACE = 0.7
 
 
 def hybrid(evaluator: Evaluator, streams: Streams, query: np.ndarray) -> Pool:
@@ -52,12 +54,12 @@ def hybrid(evaluator: Evaluator, streams: Streams, query: np.ndarray) -> Pool:
     search = _Hybrid(evaluator, streams)
     seeds = search.from_neighbours(query)
     search.by_tangents(search.unfinished(query))
-    search.shorten(search.unfinished(query), rows=6, features=3)
+    search.shorten(search.unfinished(query), rows=3, features=0)
     for number in range(_ADDITIVE):
         search.by_additive_steps(search.unfinished(query), number)
-        search.shorten(search.unfinished(query), rows=1, features=3)
+    search.shorten(search.unfinished(query), rows=1, features=0)
     search.by_evolution(search.unfinished(query), query, seeds)
-    search.shorten(search.unfinished(query), rows=3, features=evaluator.box.x.shape[1])
+    search.shorten(search.unfinished(query), rows=_FINISH, features=6)
     return search.pool
 
 
@@ -115,8 +117,7 @@ class _Hybrid:
         place = self.streams.uniform(query, 1)[:, 0].astype(np.float64)
         wide = self.evaluator.problem.reference.wide_columns(8)
         points = int(np.clip(_SWEEP_ROWS // max(wide, 1), 4, 40))
-        reach = best.answer.distance[:, 0]
-        self._keep(additive_step(self.evaluator, base, reach, points, place))
+        self._keep(additive_step(self.evaluator, base, self.pool.reach(query), points, place))
 
     def by_evolution(self, query: np.ndarray, all_queries: np.ndarray, seeds: np.ndarray) -> None:
         """Let a population of the best rows, the seeds and uniform rows evolve."""
@@ -134,6 +135,8 @@ class _Hybrid:
         population[lost, some] = uniform[lost, some]
         flat = self.box.project(population.reshape(-1, d), np.repeat(query, size))
         population = flat.reshape(len(query), size, d)
+        # What is only kept costs time in every generation.
+        self.pool.shrink(_FINISH)
         evolve(
             self.evaluator,
             self.pool,

@@ -33,6 +33,16 @@ class Pool:
             np.full((n, size), np.inf),
         )
 
+    def reach(self, query: np.ndarray) -> np.ndarray:
+        """Return the distance within which a row improves: of those without one inside, any."""
+        best = self.answer[query, 0]
+        return np.where(self.evaluator.inside(best, query), best.distance, np.inf)
+
+    def shrink(self, size: int) -> None:
+        """Keep at most the best `size` rows of each query from now on."""
+        self.size = min(self.size, size)
+        self.u, self.answer = self.u[:, : self.size], self.answer[:, : self.size]
+
     def offer(self, query: np.ndarray, u: np.ndarray, answer: Answer) -> None:
         """Keep the best of what is known and of new rows (Qs, k, d)."""
         # Most rows of a long search come too late to be kept: leave them out before sorting.

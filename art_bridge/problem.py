@@ -54,7 +54,7 @@ class Options:
         "faithful" is the paper's NSGA-III; "fast" seeds a smaller one by local moves.
     population, generations : int
         Size of each NSGA-III population, and the number of populations, the first included.
-        Fast mode makes three offspring a member and ends with `max_rows`.
+        Fast mode makes eight offspring a member and ends with `max_rows`.
     max_rows, max_calls : int or None
         Model rows each query may take, and model calls it may take part in.
     max_seconds : float or None
@@ -70,9 +70,9 @@ class Options:
     """
 
     mode: Literal["fast", "faithful"] = "fast"
-    population: int = 20
+    population: int = 16
     generations: int = 50
-    max_rows: int | None = 2870
+    max_rows: int | None = 2750
     max_calls: int | None = None
     max_seconds: float | None = None
     minimal: bool = True

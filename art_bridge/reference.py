@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
+
 import numpy as np
 from scipy.spatial import cKDTree
+
+from art_bridge.cuts import Cuts
 
 __all__ = ["Reference"]
 
@@ -33,7 +38,6 @@ class Reference:
         self.rows, self.label = np.asarray(rows, dtype=np.float64), np.asarray(label)
         self.norm = norm
         self.scale = np.ones(self.rows.shape[1]) if scale is None else scale
-        self._columns: _SortedColumns | None = None
         self._trees: dict[int, tuple[cKDTree, np.ndarray]] = {}
 
     def nearest(self, x: np.ndarray, target: np.ndarray, k: int) -> np.ndarray:
@@ -61,84 +65,72 @@ class Reference:
             out[who, :count] = rows[near]
         return out
 
-    def values_near(
-        self, low: np.ndarray, high: np.ndarray, k: int, place: np.ndarray
-    ) -> np.ndarray:
-        """Return values that occur in each column between two bounds, evenly by rank, ascending.
+    @cached_property
+    def cuts(self) -> Cuts:
+        """Where the columns of the training rows are cut."""
+        return Cuts(self.rows)
 
-        Models of trees change between values that occur, so these find every step.
+    def learn(
+        self, score: Callable[[np.ndarray], np.ndarray], scores: np.ndarray, most: int
+    ) -> int:
+        """Find out where the model changes, see :meth:`Cuts.learn`; return the rows it took."""
+        return self.cuts.learn(score, scores, most) if len(self.rows) else 0
+
+    def values_near(
+        self, low: np.ndarray, high: np.ndarray, own: np.ndarray, k: int, place: np.ndarray
+    ) -> np.ndarray:
+        """Return values of each column between two bounds, just beyond cuts seen from `own`.
 
         Parameters
         ----------
-        low, high : ndarray of shape (Q, d)
+        low, high, own : ndarray of shape (Q, d)
         k : int
-            Values of each column; where fewer occur, some stand twice.
+            Values of each column, evenly by the cuts' weights; with few cuts some stand twice.
         place : ndarray of shape (Q,)
-            In [0, 1): shifts the ranks that are taken.
+            In [0, 1): shifts the values that are taken.
 
         Returns
         -------
         ndarray of shape (Q, d, k)
-            NaN where no value occurs. Without training rows evenly spaced values.
+            Ascending, NaN where no cut lies between. Without training rows evenly spaced values.
         """
-        share = (np.arange(k) + place[:, None]) / k
-        column = np.arange(low.shape[1])[:, None]
-        return self.value_near(low[:, :, None], high[:, :, None], column, share[:, None])
+        share = ((np.arange(k) + place[:, None]) / k)[:, None]
+        if len(self.rows) == 0:
+            return low[:, :, None] + share * (high - low)[:, :, None]
+        first, last = self.cuts.span(low, high)
+        return self.cuts.take(first[:, :, None], last[:, :, None], own[:, :, None], share)
 
     def value_near(
-        self, low: np.ndarray, high: np.ndarray, column: np.ndarray, place: np.ndarray
+        self,
+        low: np.ndarray,
+        high: np.ndarray,
+        own: np.ndarray,
+        cell: tuple[np.ndarray, np.ndarray],
+        place: np.ndarray,
     ) -> np.ndarray:
-        """Return one value of a column between two bounds; arrays broadcast.
+        """Return one value for each of some cells, as :meth:`values_near` does.
 
         Parameters
         ----------
-        place : ndarray
-            Share in [0, 1) of the values in between that are lower.
+        low, high, own : ndarray of shape (Q, d)
+        cell : tuple of ndarray of int, shape (m,)
+            Query and column of each.
+        place : ndarray of shape (m,)
+            In [0, 1): share of the weight in between that lies lower.
         """
         if len(self.rows) == 0:
-            return low + place * (high - low)
-        if self._columns is None:
-            self._columns = _SortedColumns(self.rows)
-        return self._columns.between(low, high, column, place)
+            return low[cell] + place * (high - low)[cell]
+        first, last = self.cuts.span(low, high)
+        return self.cuts.take(first[cell], last[cell], own[cell], place)
 
     def wide_columns(self, least: int) -> int:
         """Return how many columns have more than `least` different values."""
         if len(self.rows) == 0:
             return self.rows.shape[1]
-        if self._columns is None:
-            self._columns = _SortedColumns(self.rows)
-        return int((self._columns.counts > least).sum())
+        return int((self.cuts.counts > least).sum())
 
     def _tree(self, label: int) -> tuple[cKDTree, np.ndarray]:
         if label not in self._trees:
             rows = np.unique(self.rows[self.label == label], axis=0)
             self._trees[label] = (cKDTree(rows / self.scale), rows)
         return self._trees[label]
-
-
-class _SortedColumns:
-    """The different values of all columns in one ascending array: column j lies in [2j, 2j + 1]."""
-
-    def __init__(self, rows: np.ndarray) -> None:
-        d = rows.shape[1]
-        self.low = rows.min(axis=0) if len(rows) else np.zeros(d)
-        width = (rows.max(axis=0) if len(rows) else self.low) - self.low
-        self.width = np.where(width > 0, width, 1.0)
-        columns = [np.unique(rows[:, j]) for j in range(d)]
-        self.counts = np.array([len(column) for column in columns])
-        self.values = np.concatenate(columns)
-        owner = np.repeat(np.arange(d), self.counts)
-        self.keys = self._key(self.values, owner)
-
-    def _key(self, value: np.ndarray, column: np.ndarray) -> np.ndarray:
-        place = (value - self.low[column]) / self.width[column]
-        return 2.0 * column + np.clip(place, -0.4, 1.4)
-
-    def between(
-        self, low: np.ndarray, high: np.ndarray, column: np.ndarray, place: np.ndarray
-    ) -> np.ndarray:
-        first = np.searchsorted(self.keys, self._key(low, column))
-        count = np.searchsorted(self.keys, self._key(high, column), side="right") - first
-        rank = first + np.floor(place * count).astype(np.int64)
-        rank = np.minimum(rank, len(self.values) - 1)
-        return np.where(count > 0, self.values[rank], np.nan)

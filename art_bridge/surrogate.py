@@ -166,8 +166,9 @@ def _values(
     """
     box = evaluator.box
     low, high = evaluator.within(query, reach)
-    inner = evaluator.problem.reference.values_near(low, high, points, place)
-    own = box.x[query][:, :, None]
+    own = box.x[query]
+    inner = evaluator.problem.reference.values_near(low, high, own, points, place)
+    own = own[:, :, None]
     inner = np.where(np.isnan(inner), own, inner)
     values = np.sort(np.concatenate([inner, own], axis=2), axis=2)
     if box.grouped.any():

@@ -164,7 +164,7 @@ def test_time_runs_out(mode):
         time.sleep(0.02)
         return SCORE(rows)
 
-    options = {"mode": mode, "max_seconds": 0.15, "batch_rows": 200}
+    options = {"mode": mode, "max_seconds": 0.15, "batch_rows": 100}
     whole = problem(SCORE, LOW, 1, TRAIN, **options)
     found = search(replace(whole, score=slow))
     assert found.begun[0] and not found.begun[-1]
