@@ -79,6 +79,22 @@ def test_modes_and_default_budgets(mode):
     assert (made.result_.rows >= (1500 if mode == "fast" else 5000)).all()
 
 
+def test_only_the_fast_mode_sweeps_the_model_and_tells_what_it_took():
+    x, _ = rows(2)
+    size = len(train()[0])
+    taken = {}
+    for name, extra in {
+        "fast": {},
+        "first": {"minimal": False},
+        "faithful": {"mode": "faithful", "population": 8, "generations": 2},
+    }.items():
+        made = UnconstrainedCounterfactual(classifier("gb"), *train(), **extra)
+        made.generate(x)
+        taken[name] = made.result_.reference_rows
+    assert size < taken["fast"] <= size + 4000
+    assert taken["first"] == taken["faithful"] == size
+
+
 def test_labels_in_all_of_arts_forms_are_the_same():
     x, _ = rows(data="wine")
     made = attack("gb", "wine", targeted=True)
