@@ -36,7 +36,7 @@ class Settings:
     betas : tuple of float
         Of Adam.
     warmup : int
-        First steps in which D learns the two classes only and G rests.
+        First steps in which D and G's class head learn the two classes, and G changes nothing.
     objective : {"corrected", "printed"}
         G's loss, see :func:`~alibi_bridge.counterfactual_gan.losses.generator_loss`.
     adversarial_weight, class_weight, l1_weight : float
@@ -110,7 +110,7 @@ class Settings:
     adversarial_weight: float = 1.0
     class_weight: float = 1.0
     l1_weight: float = 2.0
-    tv_weight: float = 3.0
+    tv_weight: float = 2.5
     l1_start: float = 0.0
     l1_ramp: float = 0.7
     cycles: int = 0

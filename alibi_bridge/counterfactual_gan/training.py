@@ -127,7 +127,15 @@ class Trainer:
             if not self.settings.extras_start:
                 losses |= extra_terms(self.discriminator, x, y, None, self.settings)
         self._update("discriminator", sum(losses.values(), x.new_zeros(())))
-        return losses
+        # G learns them too: it can only turn an image whose class it knows. Its last layer is 0 and
+        # gets no gradient here, so x̂ stays x.
+        with precision(self.device, self.settings.mixed_precision):
+            scores = self.generator(x)[1]
+            known = self._g_class(scores, y)
+            extra = self.generator.extra_loss
+        self._update("generator", known if extra is None else known + extra)
+        self._average()
+        return {**losses, "G class": known}
 
     def _play(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         turn = self.step - self.settings.warmup
@@ -163,8 +171,7 @@ class Trainer:
             parameter.requires_grad_(False)
         with precision(self.device, settings.mixed_precision):
             losses = {
-                "G class": settings.class_weight
-                * functional.cross_entropy(scores, y, weight=self.class_weights),
+                "G class": self._g_class(scores, y),
                 "G L1": l1 * settings.l1_weight * sparsity(x, x_hat),
             }
             if settings.tv_weight:
@@ -191,6 +198,10 @@ class Trainer:
             parameter.requires_grad_(True)
         self._average()
         return losses
+
+    def _g_class(self, scores: Tensor, y: Tensor) -> Tensor:
+        loss = functional.cross_entropy(scores, y, weight=self.class_weights)
+        return self.settings.class_weight * loss
 
     def _risen(self, share: float) -> float:
         """Return how far a ramp over this share of the steps has risen, in [0, 1]."""
@@ -224,7 +235,7 @@ class Trainer:
         if self.averaged is self.generator:
             return
         # Follows fast at first, so that the zero of the beginning is soon forgotten.
-        done = self.step - self.settings.warmup + 1
+        done = self.step + 1
         decay = min(self.settings.average, done / (done + 10))
         mine: list[Tensor] = list(self.averaged.parameters())
         theirs = [p.detach() for p in self.generator.parameters()]

@@ -46,7 +46,9 @@ class Look:
     flips : float
         Share of counterfactuals that D reads as the opposite class and as real.
     turned : float
-        Share that D reads as the opposite class, p_fake aside.
+        Of the images that D reads right, the share whose counterfactual it reads as the opposite
+        class, p_fake aside; mean over the two classes. A D that calls everything one class turns
+        nothing.
     l1 : float
         Mean |x − x̂| in units of each image's standard deviation.
     p_fake : float
@@ -129,7 +131,8 @@ def look(
             size.append(sparsity(part, x_hat) * len(part))
     generator.train(modes[0])
     discriminator.train(modes[1])
-    accuracy = _balanced(torch.cat(real)[:, :FAKE].argmax(dim=1), y)
+    seen = torch.cat(real)[:, :FAKE].argmax(dim=1)
+    accuracy = _balanced(seen, y)
     if not trained_g:
         return Look(step, accuracy, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, False)
     read = torch.cat(fake)
@@ -138,7 +141,7 @@ def look(
         accuracy,
         _balanced(torch.cat(scores).argmax(dim=1), y),
         float((read.argmax(dim=1) == 1 - y).float().mean()),
-        float((read[:, :FAKE].argmax(dim=1) == 1 - y).float().mean()),
+        _turned(read[:, :FAKE].argmax(dim=1), seen, y),
         float(torch.stack(size).sum() / len(x)),
         float(read[:, FAKE].mean()),
         _sameness(torch.cat(change), y),
@@ -206,6 +209,15 @@ def not_finite(step: int) -> Collapse:
 def _balanced(predicted: Tensor, y: Tensor) -> float:
     right = (predicted == y).float()
     shares = [right[y == c].mean() for c in (0, 1) if (y == c).any()]
+    return float(torch.stack(shares).mean())
+
+
+def _turned(read: Tensor, seen: Tensor, y: Tensor) -> float:
+    shares = []
+    for c in (0, 1):
+        right = (seen == y) & (y == c)
+        if (y == c).any():
+            shares.append(((read == 1 - c) & right).sum() / right.sum().clamp_min(1))
     return float(torch.stack(shares).mean())
 
 

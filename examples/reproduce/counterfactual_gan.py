@@ -182,7 +182,7 @@ class Run:
         base = {
             **{"data": options.data, "size": options.size, "cycles": options.cycles[0]},
             **{"generator": options.generator[0], "discriminator": options.discriminator[0]},
-            "training": options.training[-1],
+            "training": "ours" if "ours" in options.training else options.training[0],
         }
         stem = f"{options.data}-{options.size}"
         pictures.figure3(cells, options.out / f"figure3-{stem}.png", base)

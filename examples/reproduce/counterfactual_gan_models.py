@@ -33,12 +33,14 @@ from alibi_bridge.twins import train_twin
 
 #: Whose features FID uses: the plain twin of seed 0, whatever the cell's own seed.
 FEATURES = "cnn"
-#: Name of a training -> its settings beside the defaults.
-TRAININGS: dict[str, dict[str, Any]] = {
+#: Name of a training -> its settings.
+TRAININGS: dict[str, Callable[..., Settings]] = {
     # The paper's objective alone, with the signs of docs/counterfactual_gan.md.
-    "paper": {"noise_weight": 0.0, "attack_weight": 0.0, "original_weight": 0.0},
-    # D also sees noisy images (labelled fake by the noise's share) and attacked ones.
-    "hardened": {"noise_weight": 1.0, "attack_weight": 1.0},
+    "paper": Settings.paper,
+    # The defaults: changes hang together, and D also sees noisy images.
+    "ours": Settings,
+    # The same, and D also sees attacked images.
+    "hardened": Settings.hardened,
 }
 
 logger = logging.getLogger("counterfactual_gan")
@@ -114,8 +116,13 @@ class Models:
             return make_discriminator(name, 3, self.size, {"outputs": outputs})
 
     def generator_options(self, name: str) -> dict[str, Any]:
-        """Return what the command line says about a generator."""
-        return {"width": self.options.width} if name == "unet" and self.options.width else {}
+        """Return what the command line says about a generator; colour means nothing in cracks."""
+        if name != "unet":
+            return {}
+        return {
+            "grey_changes": True,
+            **({"width": self.options.width} if self.options.width else {}),
+        }
 
     # -- trained ----------------------------------------------------------------------------------
 
@@ -162,7 +169,7 @@ class Models:
 
     def joint(self, g: str, d: str, cycles: int, training: str, seed: int) -> TrainedPair:
         """Return a generator and a discriminator, trained together."""
-        settings = Settings(cycles=cycles, **TRAININGS[training])
+        settings = TRAININGS[training](cycles=cycles)
         form = ImageFormat(*self.size, 3)
         model = JointGAN(
             form,

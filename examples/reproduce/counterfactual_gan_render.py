@@ -418,7 +418,7 @@ def defaults(_: Cells) -> str:
             ]
         )
     head = ["data", "settings", "seeds", "CPU", "darkness, blurred darkness", "IoU raw ↑"]
-    head += ["IoU blurred ↑", "IoU of 8 views, blurred ↑", "D accuracy ↑", "flips ↑"]
+    head += ["IoU blurred ↑", "IoU of 8 views ↑", "D accuracy ↑", "flips ↑"]
     return markdown([*head, "r of p_fake and loss", "AUROC noise 0.2 ↑"], rows)
 
 
