@@ -20,6 +20,7 @@ from alibi_bridge.counterfactual_gan.watch import (  # noqa: E402
     ModeCollapseError,
     ModeCollapseWarning,
     find_collapse,
+    look,
 )
 
 SMALL = {"generator_options": {"width": 4}, "discriminator_options": {"width": 8}}
@@ -274,6 +275,42 @@ def test_imbalance_trains_without_collapse(remedy):
     read = joint.predict(cracks.images)[:, :2].argmax(axis=1)
     recall = [float((read[cracks.labels == c] == c).mean()) for c in (0, 1)]
     assert min(recall) > 0.2 and sum(recall) > 1.1, recall  # one class only: 0 and 1
+
+
+class Shift(torch.nn.Module):
+    """Adds to every pixel; scores of class 0 and 1 by the mean."""
+
+    noise_dim = 1
+
+    def __init__(self, by):
+        super().__init__()
+        self.by = by
+
+    def forward(self, x, z=None):
+        return x + self.by, torch.zeros(len(x), 2)
+
+
+class Above(torch.nn.Module):
+    """Calls images class 1 whose mean is above a threshold."""
+
+    def __init__(self, threshold):
+        super().__init__()
+        self.threshold = threshold
+
+    def forward(self, x):
+        over = 10 * (x.mean(dim=(1, 2, 3)) - self.threshold)
+        return torch.stack([-over, over, torch.full_like(over, -20.0)], dim=1)
+
+
+def test_flips_count_only_where_the_discriminator_was_right():
+    x = torch.tensor([-0.5, -0.1, 0.1, 0.5]).view(-1, 1, 1, 1).expand(-1, 1, 32, 32)
+    y = torch.tensor([0, 0, 1, 1])
+    found = look(Shift(0.2), Above(0.0), x, y, 1, True)
+    assert found.accuracy == 1.0 and found.turned == 0.25  # one of class 0, none of class 1
+    one_class = look(Shift(0.2), Above(-2.0), x, y, 1, True)
+    assert one_class.accuracy == 0.5 and one_class.turned == 0.0
+    settings = Settings()
+    assert found.score(settings) > one_class.score(settings)
 
 
 def entry(step, **values):
