@@ -149,12 +149,11 @@ def table2(cells: list[dict[str, Any]]) -> str:
                 f"{paper[0]:.3f}" if paper else "",
                 f"{paper[1]:.2f}, {paper[2]:.2f}" if paper else "",
                 few_rows(group[0].get("tenth")),
-                f"{1e3 * np.mean([c['seconds'] / np.sum(c['attempts']) for c in group]):.0f} ms",
             ]
         )
     head = ["data", "model", "mode", "rows", "accuracy", "R_overall (95 %)"]
     head += ["R⁰", "R¹", "paper R_overall", "paper R⁰, R¹", "R_overall, R⁰ of a tenth of the rows"]
-    return markdown([*head, "wall time per row"], rows)
+    return markdown(head, rows)
 
 
 def ratio(value: float) -> str:
