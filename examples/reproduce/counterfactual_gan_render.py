@@ -413,13 +413,30 @@ def defaults(_: Cells) -> str:
                 with_changes,
                 str(len(found["seeds"])),
                 f"{found['mean']['cpu_seconds']:.0f} s",
-                f"{found['mean']['darkness']:.3f}, {found['mean']['darkness_blurred']:.3f}",
+                ", ".join(
+                    f"{found['mean'][n]:.3f}" for n in ("darkness", "darkness_blurred", "brightness")
+                ),
                 *numbers,
+                *beside_the_twin(found["seeds"]),
             ]
         )
-    head = ["data", "settings", "seeds", "CPU", "darkness, blurred darkness", "IoU raw ↑"]
-    head += ["IoU blurred ↑", "IoU of 8 views ↑", "D accuracy ↑", "flips ↑"]
-    return markdown([*head, "r of p_fake and loss", "AUROC noise 0.2 ↑"], rows)
+    head = ["data", "settings", "seeds", "CPU", "darkness, blurred darkness, brightness"]
+    head += ["IoU raw ↑", "IoU blurred ↑", "IoU of 8 views ↑", "D accuracy ↑", "flips ↑"]
+    head += ["r of p_fake and loss", "AUROC noise 0.2 ↑", "twin's accuracy"]
+    return markdown([*head, "F1 under PGD 0.005, 0.015, 0.03: D ↑", "twin"], rows)
+
+
+def beside_the_twin(seeds: list[dict[str, Any]]) -> list[str]:
+    """Accuracy of the twin, F1 of D and of the twin under PGD; dashes where none was trained."""
+    if "twin_pgd_f1" not in seeds[0]:
+        return ["–", "–", "–"]
+    accuracy = [row["twin_pgd_accuracy"][0] for row in seeds]
+    under = []
+    for name in ("pgd_f1", "twin_pgd_f1"):
+        values = np.array([row[name][1:] for row in seeds])
+        pairs = zip(values.mean(axis=0), values.std(axis=0), strict=True)
+        under.append(", ".join(f"{mean:.2f} ± {spread:.2f}" for mean, spread in pairs))
+    return [f"{np.mean(accuracy):.3f} ± {np.std(accuracy):.3f}", *under]
 
 
 def measures(_: Cells) -> str:
