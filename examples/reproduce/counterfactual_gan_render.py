@@ -391,6 +391,10 @@ def cost(cells: Cells) -> str:
     return markdown(head, rows)
 
 
+#: Maps that know no model, in joint_gan_cracks.py.
+WITHOUT_MODEL = ("darkness", "darkness_blurred", "brightness")
+
+
 def defaults(_: Cells) -> str:
     """Today's defaults, as joint_gan_cracks.py measures them; a file per run."""
     rows = []
@@ -413,9 +417,7 @@ def defaults(_: Cells) -> str:
                 with_changes,
                 str(len(found["seeds"])),
                 f"{found['mean']['cpu_seconds']:.0f} s",
-                ", ".join(
-                    f"{found['mean'][n]:.3f}" for n in ("darkness", "darkness_blurred", "brightness")
-                ),
+                ", ".join(f"{found['mean'][name]:.3f}" for name in WITHOUT_MODEL),
                 *numbers,
                 *beside_the_twin(found["seeds"]),
             ]
