@@ -48,6 +48,9 @@ class Settings:
         λ3 and `tv_weight` rise on a line from `l1_start` times their value over the share `l1_ramp`
         of the steps after the warm-up. With all of it from the first step G can stay at the
         identity for good.
+    least_flips : float
+        While fewer images than this share are turned in training, λ3 and `tv_weight` fall, down to
+        0, and rise again when more are: so that G leaves the identity. 0: they never fall.
     cycles : int
         Passes of G after the first one (0: none).
     cycle_weight : float
@@ -113,6 +116,7 @@ class Settings:
     tv_weight: float = 2.5
     l1_start: float = 0.0
     l1_ramp: float = 0.7
+    least_flips: float = 0.5
     cycles: int = 0
     cycle_weight: float = 0.5
     cycle_ramp: float = 0.3
@@ -173,6 +177,7 @@ class Settings:
             "l1_ramp",
             "l1_start",
             "extras_start",
+            "least_flips",
             "min_flips",
         ):
             if getattr(self, name) >= 1 and name in ("average", "smoothing"):
@@ -208,6 +213,7 @@ class Settings:
     def paper(cls, **changes: Any) -> Settings:
         """Return settings with the paper's loss alone: no extra term in D's loss or in G's."""
         alone = {"noise_weight": 0.0, "attack_weight": 0.0, "tv_weight": 0.0, "l1_weight": 7.0}
+        alone["least_flips"] = 0.0
         return cls(**{**alone, **changes})
 
     @classmethod

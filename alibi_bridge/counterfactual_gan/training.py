@@ -16,6 +16,7 @@ from alibi_bridge.counterfactual_gan.generator import ResidualGenerator
 from alibi_bridge.counterfactual_gan.hardening import extra_terms
 from alibi_bridge.counterfactual_gan.losses import (
     balanced_weights,
+    class_margin,
     cycle_weights,
     discriminator_loss,
     generator_loss,
@@ -29,6 +30,9 @@ from alibi_bridge.seeds import seeded
 from alibi_bridge.training import precision
 
 __all__ = ["Trainer"]
+
+#: How fast the pressure follows: without any flips it falls from 1 to 0 in 100 steps (at 0.5).
+_PRESSING = 0.02
 
 
 class Trainer:
@@ -54,6 +58,8 @@ class Trainer:
     ----------
     averaged : ResidualGenerator
         The running average of G, or G itself.
+    pressure : Tensor
+        How much of G's penalties on changes counts, in [0, 1], see `Settings.least_flips`.
     step : int
         Steps done.
     """
@@ -80,6 +86,7 @@ class Trainer:
             for name, rate in rates.items()
         }
         self._rates = rates
+        self.pressure = torch.ones((), device=device)
         self.step = 0
 
     def _weights(self, y: np.ndarray) -> Tensor | None:
@@ -165,17 +172,18 @@ class Trainer:
     ) -> dict[str, Tensor]:
         settings = self.settings
         ramp = self._risen(settings.cycle_ramp)
-        l1 = settings.l1_start + (1 - settings.l1_start) * self._risen(settings.l1_ramp)
+        risen = settings.l1_start + (1 - settings.l1_start) * self._risen(settings.l1_ramp)
+        price = risen * self.pressure
         frozen = list(self.discriminator.parameters())
         for parameter in frozen:
             parameter.requires_grad_(False)
         with precision(self.device, settings.mixed_precision):
             losses = {
                 "G class": self._g_class(scores, y),
-                "G L1": l1 * settings.l1_weight * sparsity(x, x_hat),
+                "G L1": price * settings.l1_weight * sparsity(x, x_hat),
             }
             if settings.tv_weight:
-                losses["G roughness"] = l1 * settings.tv_weight * roughness(x, x_hat)
+                losses["G roughness"] = price * settings.tv_weight * roughness(x, x_hat)
             if extra is not None:
                 losses["G quantisation"] = extra
             image = x_hat
@@ -188,6 +196,8 @@ class Trainer:
                     image, _ = self.generator(image)
                 name = "G" if not index else f"G pass {index + 1}"
                 read = self.discriminator(self._with_noise(image), x)
+                if not index:
+                    self._press(read.detach(), y)
                 losses[name] = (
                     settings.adversarial_weight
                     * weight
@@ -198,6 +208,13 @@ class Trainer:
             parameter.requires_grad_(True)
         self._average()
         return losses
+
+    def _press(self, read: Tensor, y: Tensor) -> None:
+        """Let the pressure follow the flips of this step, towards enough of them."""
+        if self.settings.least_flips:
+            flips = (class_margin(read, y) < 0).float().mean()
+            moved = self.pressure + _PRESSING * (flips - self.settings.least_flips)
+            self.pressure = moved.clamp(0.0, 1.0)
 
     def _g_class(self, scores: Tensor, y: Tensor) -> Tensor:
         loss = functional.cross_entropy(scores, y, weight=self.class_weights)
@@ -247,6 +264,7 @@ class Trainer:
         """Return everything that a later run needs: numbers for JSON, and tensors."""
         numbers: dict[str, Any] = {"step": self.step, "optimizers": {}}
         tensors = {
+            "pressure": self.pressure,
             **state_of(self.generator, "generator."),
             **state_of(self.discriminator, "discriminator."),
         }
@@ -271,4 +289,5 @@ class Trainer:
             load_state(self.averaged, tensors, "averaged.")
         for name, optimizer in self.optimizers.items():
             load_optimizer(optimizer, numbers["optimizers"][name], tensors, f"optimizer.{name}.")
+        self.pressure = tensors["pressure"].to(self.device)
         self.step = int(numbers["step"])

@@ -15,6 +15,7 @@ from alibi_bridge.counterfactual_gan.batches import Batches, augment  # noqa: E4
 from alibi_bridge.counterfactual_gan.model import JointGAN  # noqa: E402
 from alibi_bridge.counterfactual_gan.multiclass import OneAgainstBackground  # noqa: E402
 from alibi_bridge.counterfactual_gan.settings import Settings  # noqa: E402
+from alibi_bridge.counterfactual_gan.training import Trainer  # noqa: E402
 from alibi_bridge.counterfactual_gan.watch import (  # noqa: E402
     Look,
     ModeCollapseError,
@@ -164,6 +165,24 @@ def test_update_frequencies(cracks):
     turns = [(k % 3 == 0, k % 2 == 0) for k in range(8)]
     assert [g for _, g in seen[4:]] == [g for _, g in turns]
     assert [d for d, g in seen[4:] if g] == [d for d, g in turns if g]
+
+
+@pytest.mark.parametrize(("least", "falls"), [(0.9, True), (0.0, False)])
+def test_penalties_fall_while_too_few_images_are_turned(cracks, least, falls):
+    from alibi_bridge.formats import ImageFormat
+
+    joint = model()
+    form = ImageFormat.of(cracks.images)
+    networks = joint._new_networks(form)
+    settings = Settings(**{**QUICK, "warmup": 0, "least_flips": least})
+    trainer = Trainer(*networks, settings, 40, cracks.labels, joint.device, 3)
+    labels, seen = torch.as_tensor(cracks.labels), []
+    for _ in range(12):
+        rows = trainer.batches.rows(trainer.step)
+        trainer.advance(form.to_tensor(cracks.images[rows], joint.device), labels[rows])
+        seen.append(float(trainer.pressure))
+    assert all(0.0 <= value <= 1.0 for value in seen)
+    assert (seen[-1] < 1.0) == falls
 
 
 def test_the_warm_up_teaches_both_the_classes_and_changes_no_image(cracks):
