@@ -112,8 +112,8 @@ class Settings:
     objective: Literal["corrected", "printed"] = "corrected"
     adversarial_weight: float = 1.0
     class_weight: float = 1.0
-    l1_weight: float = 2.0
-    tv_weight: float = 2.5
+    l1_weight: float = 1.6
+    tv_weight: float = 2.0
     l1_start: float = 0.0
     l1_ramp: float = 0.7
     least_flips: float = 0.5
