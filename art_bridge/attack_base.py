@@ -205,13 +205,22 @@ class CounterfactualAttack(EvasionAttack):
             label = np.where(label == true, label, -1)
         reference, asked = Reference(rows, label, norm), len(rows)
         if self.mode == "fast" and self.minimal:
-            # No more than once again what the training rows cost, but for small tables.
             asked += reference.learn(
                 lambda u: score.probabilities(border.fill_calls(score.raw, u, self.batch_size)),
                 score.probabilities(scores),
-                max(len(rows), _SWEEP_ROWS),
+                self._sweep_rows(len(rows)),
             )
         return reference, asked
+
+    def _sweep_rows(self, training: int) -> int:
+        """Return what a sweep may take: as many rows as the training rows, more on small tables.
+
+        A budget of rows below the usual one cuts the sweep in proportion.
+        """
+        most, usual = max(training, _SWEEP_ROWS), MODES["fast"][2]
+        if self.max_rows is None or usual is None:
+            return most
+        return most * min(self.max_rows, usual) // usual
 
     def _pairs(
         self,
