@@ -113,7 +113,7 @@ def cycle_weights(cycles: int, decay: float, ramp: float) -> list[float]:
 
 
 def sparsity(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Mean |x − x̂| in units of each image's own standard deviation (eq. 4).
+    """Mean |x − x̂| in units of each image's own spread (eq. 4).
 
     In these units one weight serves dim and bright, flat and rich images.
     """
@@ -122,7 +122,7 @@ def sparsity(x: Tensor, x_hat: Tensor) -> Tensor:
 
 
 def roughness(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Mean total variation of x̂ − x in units of each image's own standard deviation.
+    """Mean total variation of x̂ − x in units of each image's own spread.
 
     The absolute differences of neighbours, to the right and downwards, as in the masks of Fong and
     Vedaldi (ICCV 2017, equation 5 with β = 1). The same length in single dots costs four times as

@@ -62,7 +62,7 @@ class Settings:
         G (D) is updated at every so-many-th step.
     instance_noise : float
         Standard deviation of noise on everything that D sees in training, in units of each image's
-        own standard deviation.
+        own spread.
     smoothing : float
         Label smoothing of D.
     balance : bool
@@ -212,16 +212,16 @@ class Settings:
     @classmethod
     def paper(cls, **changes: Any) -> Settings:
         """Return settings with the paper's loss alone: no extra term in D's loss or in G's."""
-        alone = {"noise_weight": 0.0, "attack_weight": 0.0, "tv_weight": 0.0, "l1_weight": 7.0}
-        alone["least_flips"] = 0.0
-        return cls(**{**alone, **changes})
+        alone = dict.fromkeys(("noise_weight", "attack_weight", "tv_weight", "least_flips"), 0.0)
+        return cls(**{**alone, "l1_weight": 7.0, **changes})
 
     @classmethod
     def hardened(cls, **changes: Any) -> Settings:
         """Return settings with adversarial training of D besides the noise.
 
-        Small radii, one step and a long warm-up: with radii above 0.04 D learns to see through
-        one-step attacks only, and with two steps it gains less for more time.
+        Small radii, one step and a long warm-up. On validation images of one seed a radius of 0.05
+        taught D to see through one-step attacks only, and two steps of 0.04 or 0.06 gained less at
+        the smallest strength for more time.
         """
         terms = {"attack_weight": 2.0, "attack_eps": 0.03, "attack_steps": 1}
         return cls(**{**terms, "extras_start": 0.0, "warmup": 300, **changes})

@@ -31,7 +31,8 @@ from alibi_bridge.training import precision
 
 __all__ = ["Trainer"]
 
-#: How fast the pressure follows: without any flips it falls from 1 to 0 in 100 steps (at 0.5).
+#: How fast the pressure follows: without any flips it falls from 1 to 0 in 100 steps (with
+#: `least_flips` at 0.5).
 _PRESSING = 0.02
 
 

@@ -50,7 +50,7 @@ class Look:
         class, p_fake aside; mean over the two classes. A D that calls everything one class turns
         nothing.
     l1 : float
-        Mean |x − x̂| in units of each image's standard deviation.
+        Mean |x − x̂| in units of each image's spread.
     p_fake : float
         Mean of D on counterfactuals.
     sameness : float
