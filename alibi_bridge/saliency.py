@@ -6,8 +6,8 @@ one on the test images. NumPy and SciPy only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import nan
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,14 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 from alibi_bridge.seeds import numpy_stream
-from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.errors import InvalidInputError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
     "BASELINES",
+    "SCALINGS",
     "MaskedImages",
     "SaliencyTable",
     "ThresholdCurve",
@@ -85,7 +86,7 @@ class ThresholdCurve:
     Attributes
     ----------
     thresholds : ndarray of float, shape (T,)
-        A pixel is called salient where its standardised map is above it.
+        A pixel is called salient where its scaled map is above it.
     area : ndarray of float, shape (T,)
         Share of pixels called salient.
     iou, f1, precision, recall, accuracy : ndarray of float, shape (T,)
@@ -113,15 +114,25 @@ def standardised(maps: Any) -> np.ndarray:
     InvalidInputError
         Another number of dimensions, NaN or infinity.
     """
+    values = _checked(maps)
+    centred = values - values.mean(axis=(1, 2), keepdims=True)
+    spread = centred.std(axis=(1, 2), keepdims=True)
+    flat = spread <= 1e-12 * (1 + np.abs(values).max(axis=(1, 2), keepdims=True))
+    return np.where(flat, 0.0, centred / np.where(flat, 1.0, spread))
+
+
+def _checked(maps: Any) -> np.ndarray:
     values = np.asarray(maps, dtype=float)
     if values.ndim != 3:
         raise InvalidInputError(f"maps must be (n, H, W), their shape is {values.shape}")
     if not np.isfinite(values).all():
         raise InvalidInputError("maps hold NaN or infinity")
-    centred = values - values.mean(axis=(1, 2), keepdims=True)
-    spread = centred.std(axis=(1, 2), keepdims=True)
-    flat = spread <= 1e-12 * (1 + np.abs(values).max(axis=(1, 2), keepdims=True))
-    return np.where(flat, 0.0, centred / np.where(flat, 1.0, spread))
+    return values
+
+
+def _centred(maps: Any) -> np.ndarray:
+    values = _checked(maps)
+    return values - values.mean(axis=(1, 2), keepdims=True)
 
 
 def darkness(images: Any) -> np.ndarray:
@@ -129,29 +140,51 @@ def darkness(images: Any) -> np.ndarray:
     return -np.asarray(images, dtype=float).mean(axis=1)
 
 
+#: How maps of different images are put on one scale before one threshold serves all. What |x − x̂|
+#: measures means the same in every image; darkness means something beside its image's mean only.
+SCALINGS: dict[str, Callable[[Any], np.ndarray]] = {
+    "as given": _checked,
+    "centred": _centred,
+    "standardised": standardised,
+}
+
+
 def blurred(maps: Any, size: int = 5) -> np.ndarray:
     """Return maps averaged over `size` x `size` pixels, edges mirrored, (n, H, W)."""
     return uniform_filter(np.asarray(maps, dtype=float), size=(0, size, size), mode="reflect")
 
 
-def threshold_curve(maps: Any, masks: Any, thresholds: Any = None) -> ThresholdCurve:
+def threshold_curve(
+    maps: Any, masks: Any, thresholds: Any = None, scaling: str = "standardised"
+) -> ThresholdCurve:
     """Score maps at thresholds.
 
     Parameters
     ----------
     maps : array-like of shape (n, H, W)
-        Standardised here, image by image.
     masks : array-like of bool, shape (n, H, W)
     thresholds : array-like of shape (T,), optional
-        Default: 130 quantiles of these maps.
+        Of the scaled maps. Default: 130 quantiles of them.
+    scaling : {"standardised", "centred", "as given"}, optional
+        What is done to each image's map first: mean 0 and standard deviation 1, mean 0, nothing.
 
     Returns
     -------
     ThresholdCurve
         IoU, F1, precision, recall, accuracy: in [0, 1], higher is better; an all-salient map has
         the mean mask area as its IoU. Paper: Figure 5 and Table 5.
+
+    Raises
+    ------
+    InvalidInputError
+        Maps that are not (n, H, W) or hold NaN, masks of another shape, an unknown scaling.
     """
-    values, truth = standardised(maps), np.asarray(masks, dtype=bool)
+    if scaling not in SCALINGS:
+        raise InvalidInputError(
+            f"scaling must be one of {', '.join(SCALINGS)}, it is {scaling!r}"
+            f"{did_you_mean(str(scaling), SCALINGS)}"
+        )
+    values, truth = SCALINGS[scaling](maps), np.asarray(masks, dtype=bool)
     if truth.shape != values.shape:
         raise InvalidInputError(f"masks of shape {truth.shape} for maps of shape {values.shape}")
     cuts = np.quantile(values, _QUANTILES) if thresholds is None else np.asarray(thresholds, float)
@@ -208,16 +241,20 @@ class SaliencyTable:
         does and is no fair figure.
     curves : dict of str to ThresholdCurve
         On test, over quantiles of the validation maps.
+    scalings : dict of str to str
+        How each map was scaled, one of :data:`SCALINGS`, chosen on validation.
     """
 
     rows: dict[str, dict[str, float]]
     curves: dict[str, ThresholdCurve]
+    scalings: dict[str, str] = field(default_factory=dict)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows as a table."""
         import pandas as pd
 
-        return pd.DataFrame(self.rows).T
+        table = pd.DataFrame(self.rows).T
+        return table.assign(scaling=pd.Series(self.scalings)) if self.scalings else table
 
     def _repr_html_(self) -> str:
         from dice_extended_plugin.html_tables import frame_table
@@ -240,8 +277,8 @@ def compare_saliency(
 ) -> SaliencyTable:
     """Score saliency maps and the baselines in one table.
 
-    Every map is standardised image by image. Its threshold is the one with the largest IoU on the
-    validation images.
+    Every map is scaled in the way of :data:`SCALINGS`, and cut at the threshold, that have the
+    largest IoU on the validation images; the baselines too.
 
     Parameters
     ----------
@@ -278,7 +315,7 @@ def compare_saliency(
         "Grad-CAM": grad_cam,
         **maps,
     }
-    rows, curves = {}, {}
+    rows, curves, scalings = {}, {}, {}
     for name, pair in every.items():
         if pair is None and name == "all pixels":
             counts = _counts(np.ones(test.masks.shape), test.masks, np.zeros(1))
@@ -286,10 +323,10 @@ def compare_saliency(
         elif pair is None:
             rows[name] = dict.fromkeys(rows["all pixels"], nan)
         else:
-            rows[name], curves[name] = _judge(
+            rows[name], curves[name], scalings[name] = _judge(
                 name, pair, validation, test, n_bootstrap, random_state
             )
-    return SaliencyTable(rows, curves)
+    return SaliencyTable(rows, curves, scalings)
 
 
 def _judge(
@@ -299,21 +336,24 @@ def _judge(
     test: MaskedImages,
     n_bootstrap: int,
     random_state: int,
-) -> tuple[dict[str, float], ThresholdCurve]:
-    values = []
+) -> tuple[dict[str, float], ThresholdCurve, str]:
     for part, found, what in zip((validation, test), pair, ("validation", "test"), strict=True):
         if np.shape(found) != part.masks.shape:
             raise InvalidInputError(
                 f"{what} maps of {name!r} have shape {np.shape(found)}, the masks "
                 f"{part.masks.shape}"
             )
-        values.append(standardised(found))
-    cuts = np.unique(np.quantile(values[0], _QUANTILES))
-    chosen = _scored(_counts(values[0], validation.masks, cuts).sum(axis=0), cuts).iou
-    best = int(np.argmax(chosen))
-    counts = _counts(values[1], test.masks, cuts)
-    row = _row(counts, best, cuts[best], float(chosen[best]), test, n_bootstrap, random_state)
-    return row, _scored(counts.sum(axis=0), cuts)
+    tried = {}
+    for scaling, scaled in SCALINGS.items():
+        values = scaled(pair[0])
+        cuts = np.unique(np.quantile(values, _QUANTILES))
+        iou = _scored(_counts(values, validation.masks, cuts).sum(axis=0), cuts).iou
+        tried[scaling] = (cuts, int(np.argmax(iou)), float(iou.max()))
+    chosen = max(tried, key=lambda scaling: tried[scaling][2])
+    cuts, best, on_validation = tried[chosen]
+    counts = _counts(SCALINGS[chosen](pair[1]), test.masks, cuts)
+    row = _row(counts, best, cuts[best], on_validation, test, n_bootstrap, random_state)
+    return row, _scored(counts.sum(axis=0), cuts), chosen
 
 
 def _row(

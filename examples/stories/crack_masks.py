@@ -33,7 +33,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from alibi_bridge import JointGAN, compare_saliency, draw_cracks
-from alibi_bridge.saliency import MaskedImages, blurred, standardised, threshold_curve
+from alibi_bridge.saliency import SCALINGS, MaskedImages, blurred
 
 IMAGES = 600  # 2,000 in earnest
 STEPS = 250  # updates; 1,000 in earnest, a minute and a half on one core
@@ -99,9 +99,9 @@ print(table.to_frame()[columns].round(3).to_string())
 # ## Masks for the report
 
 # %%
-curve = threshold_curve(maps["|x - G(x)|"][0], judged[0].masks)
-threshold = curve.thresholds[np.nanargmax(curve.iou)]
-masks = standardised(maps["|x - G(x)|"][1]) > threshold
+name = "|x - G(x)|"
+scaled = SCALINGS[table.scalings[name]](maps[name][1])
+masks = scaled > table.rows[name]["threshold"]
 
 images = test.rows(test.labels == 1).images
 without = found.counterfactual[test.labels == 1]

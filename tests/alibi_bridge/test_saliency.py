@@ -99,6 +99,35 @@ def test_the_masks_as_a_map_score_one_and_noise_scores_like_chance():
     assert table.to_frame().shape[0] == len(BASELINES) + 2
 
 
+def test_the_scaling_that_suits_a_map_is_found_on_validation():
+    """One strength for all images, weak in some: what is 1 here is 1 there."""
+
+    def faint(p, contrast):
+        strength = np.where(np.arange(len(p.masks)) % 2, 1.0, 0.02)[:, None, None]
+        noise = np.random.default_rng(len(p.masks)).random(p.masks.shape)
+        return contrast * (strength * noise + p.masks * (strength == 1))
+
+    validation, test = part(seed=1), part(40, seed=2)
+    # Half of the images have nothing to be found.
+    parts = [
+        MaskedImages(p.images, p.masks & (np.arange(len(p.masks)) % 2)[:, None, None].astype(bool))
+        for p in (validation, test)
+    ]
+    maps = {"absolute": tuple(faint(p, 1.0) for p in parts)}
+    offset = [np.arange(len(p.masks))[:, None, None] * 3.0 for p in parts]
+    maps["beside its mean"] = tuple(p.masks + o for p, o in zip(parts, offset, strict=True))
+    table = compare_saliency(maps, *parts, n_bootstrap=0)
+    assert table.scalings["absolute"] == "as given"
+    assert table.rows["absolute"]["IoU"] > 0.95
+    assert table.scalings["beside its mean"] == "centred"
+    assert table.rows["beside its mean"]["IoU"] > 0.95
+    low = threshold_curve(maps["absolute"][1], parts[1].masks, scaling="standardised")
+    assert low.iou.max() < table.rows["absolute"]["IoU"]
+    assert table.to_frame().loc["absolute", "scaling"] == "as given"
+    with pytest.raises(InvalidInputError, match="as given"):
+        threshold_curve(maps["absolute"][1], parts[1].masks, scaling="given")
+
+
 def test_the_threshold_comes_from_validation_alone():
     validation, test = part(seed=1), part(seed=2)
     inverted = MaskedImages(test.images, ~test.masks, test.groups)
