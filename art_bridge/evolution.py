@@ -25,7 +25,7 @@ def evolve(
     query: np.ndarray,
     population: np.ndarray,
     generations: int,
-    reserve: int = 0,
+    reserve: int | np.ndarray = 0,
     replace: float = 0.0,
     brood: int = 1,
     rates: Rates | None = None,
@@ -42,7 +42,7 @@ def evolve(
         First populations, projected; P is even.
     generations : int
         Number of populations, the first one included.
-    reserve : int
+    reserve : int or ndarray of int, shape (Qs,)
         Model rows of each query to leave unused.
     replace : float
         Share of the offspring in which one column goes just beyond a cut of the training data
@@ -54,20 +54,21 @@ def evolve(
     """
     options = evaluator.problem.options
     size = population.shape[1]
-    fits = evaluator.left(query) >= size + reserve
-    query, population = query[fits], population[fits]
+    kept = np.broadcast_to(reserve, len(query))
+    fits = evaluator.left(query) >= size + kept
+    query, population, kept = query[fits], population[fits], kept[fits]
     if len(query) == 0 or evaluator.out_of_time:
         return
     answer = evaluator.ask(population, query)
     pool.offer(query, population, answer)
     costs, survival = answer.costs(), Survival(das_dennis(3, options.partitions), len(query))
     for _ in range(generations - 1):
-        going = evaluator.left(query) >= brood * size + reserve
+        going = evaluator.left(query) >= brood * size + kept
         if not options.minimal:
             going &= ~evaluator.inside(pool.answer[query, 0], query)
         if not going.all():
             query, population, costs = query[going], population[going], costs[going]
-            survival = survival.take(going)
+            kept, survival = kept[going], survival.take(going)
         if len(query) == 0 or evaluator.out_of_time:
             return
         draws = _Draws(streams, query, size, brood, population.shape[2], bool(replace))

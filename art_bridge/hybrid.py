@@ -25,8 +25,11 @@ _POOL, _ELITE = 20, 12
 _FINISH = 3
 #: Training rows that a query is moved towards, and rounds of cutting the way.
 _NEIGHBOURS, _ROUNDS = 20, 2
-#: Rounds of tangent planes, and rows that each starts from.
-_TANGENTS, _TANGENT_ROWS = 6, 2
+#: Rounds of tangent planes, rows that each starts from, how far a column is moved for its slope
+#: (part of its range), and halvings of the way to the border.
+_TANGENTS, _TANGENT_ROWS, _SLOPE, _HALVINGS = 6, 2, 0.01, 4
+#: The same for the last polish of the best row, where there was a gradient before: finer.
+_LAST_TANGENTS, _LAST_SLOPE, _LAST_HALVINGS = 3, 0.003, 6
 #: Rounds of additive steps, rows that each may sweep, and the share of the best row's features
 #: that go back to the query before.
 _ADDITIVE, _SWEEP_ROWS, _KICK = 2, 160, 0.3
@@ -59,6 +62,7 @@ def hybrid(evaluator: Evaluator, streams: Streams, query: np.ndarray) -> Pool:
         search.by_additive_steps(search.unfinished(query), number)
     search.shorten(search.unfinished(query), rows=1, features=0)
     search.by_evolution(search.unfinished(query), query, seeds)
+    search.by_last_tangents(search.unfinished(query))
     search.shorten(search.unfinished(query), rows=_FINISH, features=6)
     return search.pool
 
@@ -70,6 +74,7 @@ class _Hybrid:
         self.evaluator, self.streams = evaluator, streams
         self.box, self.options = evaluator.box, evaluator.problem.options
         self.pool = Pool(evaluator, _POOL)
+        self.smooth = np.zeros(len(self.box.x), dtype=bool)  # queries near which is a gradient
 
     def unfinished(self, query: np.ndarray) -> np.ndarray:
         """Return the queries that go on: all, or those without a counterfactual; none too late."""
@@ -99,9 +104,21 @@ class _Hybrid:
         for _ in range(_TANGENTS):
             if len(query) == 0:
                 return
-            rows, useful = tangent(self.evaluator, self._top(query, _TANGENT_ROWS), 0.01, 4)
+            best = self._top(query, _TANGENT_ROWS)
+            rows, useful = tangent(self.evaluator, best, _SLOPE, _HALVINGS)
             self._keep(rows)
             query = query[useful.any(axis=1)]
+            self.smooth[query] = True
+
+    def by_last_tangents(self, query: np.ndarray) -> None:
+        """Go there once more from what evolution found, with finer steps."""
+        query = query[self.smooth[query]]
+        for _ in range(_LAST_TANGENTS):
+            if len(query) == 0:
+                return
+            best = self._top(query, 1)
+            rows, _ = tangent(self.evaluator, best, _LAST_SLOPE, _LAST_HALVINGS)
+            self._keep(rows)
 
     def by_additive_steps(self, query: np.ndarray, number: int) -> None:
         """Sweep single features around the query, then around its best row, partly taken back."""
@@ -135,6 +152,8 @@ class _Hybrid:
         population[lost, some] = uniform[lost, some]
         flat = self.box.project(population.reshape(-1, d), np.repeat(query, size))
         population = flat.reshape(len(query), size, d)
+        # A round of tangents asks for each column, three points ahead, and the halvings.
+        last = _LAST_TANGENTS * (d + 3 + _LAST_HALVINGS)
         # What is only kept costs time in every generation.
         self.pool.shrink(_FINISH)
         evolve(
@@ -144,7 +163,7 @@ class _Hybrid:
             query,
             population,
             self.options.generations,
-            reserve=_RESERVE,
+            reserve=_RESERVE + last * self.smooth[query],
             replace=_REPLACE,
             brood=_BROOD,
             rates=replace(self.options.rates, mutation=_MUTATION),

@@ -51,7 +51,7 @@ def non_dominated_rank(costs: np.ndarray) -> np.ndarray:
     -------
     ndarray of int, shape (Q, N)
     """
-    return _rank_and_twins(_by_objective(costs))[0]
+    return _rank_and_twins(_by_objective(costs), costs.shape[1])[0]
 
 
 def _by_objective(costs: np.ndarray) -> np.ndarray:
@@ -59,8 +59,11 @@ def _by_objective(costs: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(costs.transpose(2, 0, 1), dtype=np.float64)
 
 
-def _rank_and_twins(each: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Front of each member, and whether an equal one comes before it, (Q, N) each."""
+def _rank_and_twins(each: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Front of each member, and whether an equal one comes before it, (Q, N) each.
+
+    Only the best fronts, which hold `most` different members together, need be told apart.
+    """
     m, n_queries, n = each.shape
     first = each[0]
     least = first.min(axis=1, keepdims=True)
@@ -78,46 +81,48 @@ def _rank_and_twins(each: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     same = np.zeros((n, n_queries), dtype=bool)
     same[1:] = (in_order[:, 1:] == in_order[:, :-1]).all(axis=0)
     rank, twin = np.empty(n_queries * n, dtype=np.int16), np.empty(n_queries * n, dtype=bool)
-    rank[place], twin[place] = walk(in_order, same), same
+    rank[place], twin[place] = walk(in_order, same, most), same
     return rank.reshape(n_queries, n), twin.reshape(n_queries, n)
 
 
-def _rank_two_levels(costs: np.ndarray, same: np.ndarray) -> np.ndarray:
+def _rank_two_levels(costs: np.ndarray, same: np.ndarray, most: int) -> np.ndarray:
     """Ranks (N, Q) of costs (3, N, Q) sorted by the second, third and first objective.
 
     The first objective takes two values. Who has gone before is no worse in the second objective,
-    so a front dominates a newcomer if its least third objective is no higher; among those of the
-    lower first value, for a newcomer that has it. These least values ascend from front to front,
-    so that the number of dominating fronts is the newcomer's own.
+    so a newcomer is dominated if the least third objective so far is no higher; that of those of
+    the lower first value, for a newcomer that has it. Front after front is taken off, until `most`
+    members are ranked; whoever is left has rank N. Few rounds do, as few members survive.
     """
-    n, n_queries = same.shape
-    low, third = costs[0] <= costs[0].min(axis=0), costs[2]
-    # Least third objective of each front so far: of all members, and of those of the low value.
-    least = np.full((n + 1, 2, n_queries), np.inf)
-    # What a newcomer compares these with (one of the low value has no eyes for the others), and
-    # what it changes them to.
-    bar = np.stack([np.where(low, -np.inf, third), third], axis=1)
-    news = np.stack([third, np.where(low, third, np.inf)], axis=1)
-    flat, row_size = least.reshape(-1), 2 * n_queries
-    cell = np.arange(row_size).reshape(2, n_queries)
-    counted: type = np.uint8 if n < 256 else np.int16
-    below = np.empty((n, 2, n_queries), dtype=bool)
-    rank = np.zeros((n, n_queries), dtype=np.int16)
-    fronts = 0
-    for i in range(n):
-        np.less_equal(least[:fronts], bar[i], out=below[:fronts])
-        count = np.add.reduce(below[:fronts].view(np.uint8), axis=0, dtype=counted)
-        # A twin finds its twin's front filled up to itself: it belongs there.
-        here = np.maximum(count[0], count[1]) - same[i]
-        rank[i] = here
-        place = cell + here.astype(np.int64) * row_size
-        flat[place] = np.minimum(flat[place], news[i])
-        fronts = max(fronts, int(here.max(initial=0)) + 1)
+    n = len(same)
+    high = costs[0] > costs[0].min(axis=0)
+    third = np.where(same, np.inf, costs[2])  # twins wait, and get their twin's rank
+    rank = np.full(same.shape, n, dtype=np.int16)
+    query = np.arange(same.shape[1])
+    missing = np.minimum(most, n - np.count_nonzero(same, axis=0))
+    for front in range(n):
+        least = np.minimum.accumulate(third, axis=0)
+        least_low = np.minimum.accumulate(np.where(high, np.inf, third), axis=0)
+        here = third < np.inf
+        here[1:] &= np.where(high[1:], least[:-1], least_low[:-1]) > third[1:]
+        member, column = np.nonzero(here)
+        rank[member, query[column]] = front
+        third[member, column] = np.inf
+        missing = missing - np.bincount(column, minlength=len(query))
+        going = missing > 0
+        if not going.any():
+            break
+        if 2 * np.count_nonzero(going) < len(going):
+            query, missing = query[going], missing[going]
+            high, third = high[:, going], third[:, going]
+    if same.any():
+        first = np.where(same, 0, np.arange(n)[:, None])
+        rank = np.take_along_axis(rank, np.maximum.accumulate(first, axis=0), axis=0)
     return rank
 
 
-def _rank_by_chains(costs: np.ndarray, same: np.ndarray) -> np.ndarray:
+def _rank_by_chains(costs: np.ndarray, same: np.ndarray, most: int) -> np.ndarray:
     """Ranks (N, Q) of costs (M, N, Q) sorted lexicographically, whatever the objectives."""
+    del most  # all of them
     n = len(same)
     rank = np.ones(same.shape, dtype=np.int16)  # counted from 1, so that 0 is "nobody"
     for i in range(1, n):
@@ -176,7 +181,7 @@ class Survival:
         """
         each = _by_objective(costs)
         _, n_queries, n = each.shape
-        rank, twin = _rank_and_twins(each)
+        rank, twin = _rank_and_twins(each, n_survive)
         nadir = self._normalise(each, rank == 0)
         if distinct:
             rank[twin] = n

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from attack_models import linear, problem
 
+from art_bridge import hybrid
 from art_bridge.box import ArrayBox
 from art_bridge.constraints import Constraints
 from art_bridge.evaluation import Evaluator
@@ -162,3 +163,38 @@ def test_not_minimal_stops_early():
     quick = search(problem(SCORE, LOW, 1, TRAIN, minimal=False))
     assert quick.success.all()
     assert (quick.rows <= 20).all()
+
+
+@pytest.fixture
+def both_ways(monkeypatch):
+    """Search a model of twelve columns with the last tangents and without."""
+
+    def run(lead):
+        rows = np.random.default_rng(1).random((400, 12)).astype(np.float32).astype(float)
+        border = np.quantile(lead(rows), 0.6)
+
+        def score(u):
+            p = 1 / (1 + np.exp(border - lead(u)))
+            return np.column_stack([1 - p, p])
+
+        low = rows[score(rows)[:, 0] > 0.6][:20]
+        asked = problem(score, low, 1, rows, mode="fast", population=16, max_rows=1500)
+        found = search(asked)
+        monkeypatch.setattr(hybrid, "_LAST_TANGENTS", 0)
+        return found, search(asked)
+
+    return run
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_last_tangents_bring_rows_nearer_on_networks(both_ways, seed):
+    rng = np.random.default_rng(seed)
+    first, second = rng.normal(size=(12, 60)), rng.normal(size=60)
+    found, without = both_ways(lambda u: np.maximum((u - 0.5) @ first, 0) @ second)
+    assert found.success.all() and found.rows.max() <= 1500
+    assert found.distance.mean() < 0.999 * without.distance.mean()
+
+
+def test_the_last_tangents_leave_step_functions_alone(both_ways):
+    found, without = both_ways(lambda u: (u > 0.3).sum(axis=1) + (u > 0.7).sum(axis=1) + 0.0)
+    assert np.array_equal(found.u, without.u) and np.array_equal(found.rows, without.rows)

@@ -7,7 +7,13 @@ import pytest
 from pymoo.algorithms.moo.nsga3 import HyperplaneNormalization, associate_to_niches
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from art_bridge.survival import Survival, _by_objective, das_dennis, non_dominated_rank
+from art_bridge.survival import (
+    Survival,
+    _by_objective,
+    _rank_and_twins,
+    das_dennis,
+    non_dominated_rank,
+)
 
 DIRECTIONS = das_dennis(3, 10)
 
@@ -41,6 +47,17 @@ def test_ranks_of_many_populations_and_of_large_ones(n_queries, n):
     f[:, :, 2] = np.sort(f[:, :, 2])[:, ::-1]  # long chains
     for one, rank in zip(f, non_dominated_rank(f), strict=True):
         assert np.array_equal(rank, NonDominatedSorting().do(one, return_rank=True)[1])
+
+
+@pytest.mark.parametrize("most", [1, 7, 30])
+def test_the_best_fronts_are_ranked_in_full_when_only_some_members_are_wanted(most):
+    f = costs(np.random.default_rng(most), 20, 40, decimals=2)
+    f[:10, :, 2] = np.sort(f[:10, :, 2])[:, ::-1]  # long chains: few in each front
+    few, twin = _rank_and_twins(_by_objective(f), most)
+    for rank, some, same in zip(non_dominated_rank(f), few, twin, strict=True):
+        last = np.sort(rank[~same])[min(most, (~same).sum()) - 1]
+        assert np.array_equal(some[rank <= last], rank[rank <= last])
+        assert (some[rank > last] > last).all()
 
 
 @pytest.mark.parametrize("m", [1, 2, 4, 5])
