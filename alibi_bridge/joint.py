@@ -153,10 +153,11 @@ class CounterfactualGAN(BridgeExplainer):
         -------
         Explanation
             ``orig`` {X, class, proba}, ``cf`` {X, class, proba}, ``target`` (n, 1), ``condition``
-            (None), ``saliency`` {raw, blurred, normalised}, ``p_fake``, ``cf_p_fake``, ``d_class``,
-            ``g_class``, ``g_proba``, ``success`` (the class is another), ``real`` (D does not find
-            the counterfactual fake), ``cycles`` {X, class}. Probabilities are p0 and p1 divided by
-            their sum. With a predictor of its own, class, proba and success are the predictor's.
+            (None), ``saliency`` {raw, blurred, normalised, removed}, ``p_fake``, ``cf_p_fake``,
+            ``d_class``, ``g_class``, ``g_proba``, ``success`` (the class is another), ``real`` (D
+            does not find the counterfactual fake), ``cycles`` {X, class}. Probabilities are p0 and
+            p1 divided by their sum. With a predictor of its own, class, proba and success are the
+            predictor's.
 
         Raises
         ------
@@ -202,6 +203,7 @@ class CounterfactualGAN(BridgeExplainer):
                     "raw": found.saliency.raw,
                     "blurred": found.saliency.blurred,
                     "normalised": found.saliency.normalised,
+                    "removed": found.saliency.removed,
                 },
                 "p_fake": found.p_fake,
                 "cf_p_fake": found.cf_probabilities[:, -1],

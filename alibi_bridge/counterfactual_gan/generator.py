@@ -99,6 +99,10 @@ class _Block(nn.Module):
         return x
 
 
+def _usual_levels(size: tuple[int, int]) -> int:
+    return 4 if all(side % 16 == 0 and side >= 64 for side in size) else 3
+
+
 class UNetGenerator(ResidualGenerator):
     """A convolutional U-Net.
 
@@ -110,7 +114,9 @@ class UNetGenerator(ResidualGenerator):
     width : int, optional
         Channels of the first level; each further level has twice as many.
     levels : int, optional
-        How often the image is halved.
+        How often the image is halved. Default: until its maps are four pixels wide, but at least 3
+        and at most 4 times. G has to know an image's class before it can turn it; on real cracks of
+        64 pixels a fourth level read more of them right (one seed, validation).
     noise_dim, noise_channels : int, optional
         The paper's d and c.
     dropout : float, optional
@@ -132,7 +138,7 @@ class UNetGenerator(ResidualGenerator):
         size: int | tuple[int, int],
         *,
         width: int = 8,
-        levels: int = 3,
+        levels: int | None = None,
         noise_dim: int = 16,
         noise_channels: int = 2,
         dropout: float = 0.1,
@@ -140,7 +146,10 @@ class UNetGenerator(ResidualGenerator):
         classes: int = 2,
     ) -> None:
         super().__init__(channels, size, noise_dim, classes)
+        levels = _usual_levels(self.size) if levels is None else levels
         check_divisible(self.size, 2**levels, f"a U-Net of {levels} levels")
+        #: What a saved model needs besides the options that were given.
+        self.resolved_options = {"levels": levels}
         widths = [width * 2**level for level in range(levels + 1)]
         self.enter = _Block(channels, widths[0])
         self.down = nn.ModuleList(_Block(a, b) for a, b in pairwise(widths))

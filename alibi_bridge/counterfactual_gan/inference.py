@@ -11,12 +11,16 @@ from torch import Tensor
 from alibi_bridge.counterfactual_gan.losses import FAKE
 from alibi_bridge.counterfactual_gan.results import Generated, saliency_of
 from alibi_bridge.counterfactual_gan.settings import Settings
+from alibi_bridge.counterfactual_gan.watch import Look
 from alibi_bridge.formats import ImageFormat
 from alibi_bridge.seeds import check_random_state
 from dice_extended_plugin.errors import InvalidInputError
 from dice_extended_plugin.streams import query_streams
 
 __all__ = ["JointNetworks"]
+
+#: Share of the strong changes that must go one way before the other counts as an artefact.
+_CLEAR_WAY = 0.3
 
 
 class JointNetworks:
@@ -28,6 +32,8 @@ class JointNetworks:
     image_format : ImageFormat or None
     settings : Settings
     device : torch.device
+    chosen : Look or None
+        What validation showed at the step that was kept.
     """
 
     generator: Any
@@ -35,6 +41,7 @@ class JointNetworks:
     image_format: ImageFormat | None
     settings: Settings
     device: torch.device
+    chosen: Look | None = None
 
     def predict(self, X: np.ndarray, batch_size: int = 64) -> np.ndarray:
         """Return D's probabilities of class 0, class 1 and fake.
@@ -127,7 +134,7 @@ class JointNetworks:
         axis = 3 if form.channels_last else 1
         return Generated(
             counterfactual=images[0],
-            saliency=saliency_of(X, images[0], axis, sigma),
+            saliency=saliency_of(X, images[0], axis, sigma, self._way()),
             probabilities=read[0],
             cf_probabilities=read[1],
             g_probabilities=g,
@@ -171,6 +178,11 @@ class JointNetworks:
         self.generator.eval()
         self.discriminator.eval()
         return form, np.empty(0) if X is None else form.check(X)
+
+    def _way(self) -> int:
+        """Return which way class 1 is taken out, or 0 where both ways occur."""
+        way = 0.0 if self.chosen is None else self.chosen.way
+        return 0 if abs(way) < _CLEAR_WAY else int(np.sign(way))
 
     def _probabilities(self, x: Tensor) -> Tensor:
         with torch.no_grad():

@@ -58,6 +58,9 @@ class Look:
         pattern on everything.
     trained_g : bool
         Whether G has been trained yet.
+    way : float
+        Which way images of class 1 are changed, in [−1, 1]: Σ d³ / Σ |d|³ of their pixels' change
+        of brightness d. 1: only brighter, −1: only darker.
     """
 
     step: int
@@ -69,6 +72,7 @@ class Look:
     p_fake: float
     sameness: float
     trained_g: bool
+    way: float = 0.0
 
     def score(self, settings: Settings) -> float:
         """Return how good a checkpoint of this step is; larger is better.
@@ -135,7 +139,7 @@ def look(
     accuracy = _balanced(seen, y)
     if not trained_g:
         return Look(step, accuracy, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, False)
-    read = torch.cat(fake)
+    read, changes = torch.cat(fake), torch.cat(change)
     return Look(
         step,
         accuracy,
@@ -144,8 +148,9 @@ def look(
         _turned(read[:, :FAKE].argmax(dim=1), seen, y),
         float(torch.stack(size).sum() / len(x)),
         float(read[:, FAKE].mean()),
-        _sameness(torch.cat(change), y),
+        _sameness(changes, y),
         True,
+        _way(changes[y == 1]),
     )
 
 
@@ -219,6 +224,12 @@ def _turned(read: Tensor, seen: Tensor, y: Tensor) -> float:
         if (y == c).any():
             shares.append(((read == 1 - c) & right).sum() / right.sum().clamp_min(1))
     return float(torch.stack(shares).mean())
+
+
+def _way(change: Tensor) -> float:
+    """Return by the third power: few strong changes count, many faint ones beside do not."""
+    cubes = change.double() ** 3
+    return float(cubes.sum() / cubes.abs().sum().clamp_min(1e-30))
 
 
 def _sameness(change: Tensor, y: Tensor) -> float:

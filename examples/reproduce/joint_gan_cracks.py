@@ -147,7 +147,7 @@ def judged(
 ) -> dict[str, Any]:
     """Return IoU beside the baselines, accuracy, flips, and the figures of p_fake."""
     maps: dict[str, list[np.ndarray]] = {"raw": [], "blurred": [], "8 views": []}
-    maps |= {"8 views, blurred": [], "brightness": []}
+    maps |= {"removed": [], "8 views, blurred": [], "8 views, removed": [], "brightness": []}
     parts = []
     for part in (validation, test):
         cracked = part.rows(part.labels == 1)
@@ -156,9 +156,11 @@ def judged(
         )
         maps["raw"].append(found.saliency.raw)
         maps["blurred"].append(found.saliency.blurred)
+        maps["removed"].append(found.saliency.removed)
         steady = model.generate(cracked.images, cycles=0, views=8, sigma=arguments.sigma)
         maps["8 views"].append(steady.saliency.raw)
         maps["8 views, blurred"].append(steady.saliency.blurred)
+        maps["8 views, removed"].append(steady.saliency.removed)
         maps["brightness"].append(
             cracked.images.mean(axis=3)
         )  # darkness is no rival of bright cracks
@@ -175,7 +177,10 @@ def judged(
         "iou_blurred": table["blurred"]["IoU"],
         "iou_8_views": table["8 views"]["IoU"],
         "iou_8_views_blurred": table["8 views, blurred"]["IoU"],
+        "iou_removed": table["removed"]["IoU"],
+        "iou_8_views_removed": table["8 views, removed"]["IoU"],
         "iou_validation": table["raw"]["IoU_validation"],
+        "way": 0.0 if model.chosen is None else model.chosen.way,
         "darkness": table["darkness"]["IoU"],
         "darkness_blurred": table["darkness, blurred 5x5"]["IoU"],
         "brightness": table["brightness"]["IoU"],

@@ -60,7 +60,7 @@ def test_an_explanation(explainer, cracks):
     np.testing.assert_allclose(found.cf["proba"].sum(1), 1, atol=1e-5)
     assert (found.target[:, 0] == 1 - found.d_class).all()
     assert (found.success == (found.orig["class"] != found.cf["class"])[:, 0]).all()
-    assert set(found.saliency) == {"raw", "blurred", "normalised"}
+    assert set(found.saliency) == {"raw", "blurred", "normalised", "removed"}
     assert found.p_fake.shape == found.g_class.shape == found.real.shape == (6,)
     assert found.cycles["X"].shape == (6, 2, 32, 32, 1)
     assert found.cycles["class"].shape == (6, 2)

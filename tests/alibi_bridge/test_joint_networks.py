@@ -154,6 +154,16 @@ def test_other_sizes():
 
 
 @pytest.mark.parametrize(
+    ("size", "levels"),
+    [((32, 32), 3), ((64, 48), 3), ((64, 64), 4), ((72, 72), 3), ((224, 224), 4)],
+)
+def test_a_unet_is_as_deep_as_its_images_are_large(size, levels):
+    g = generator("unet", 1, size)
+    assert len(g.down) == levels and g.resolved_options == {"levels": levels}
+    assert len(generator("unet", 1, size, levels=2).down) == 2
+
+
+@pytest.mark.parametrize(
     ("make", "name", "size", "text"),
     [
         (make_generator, "unet", (36, 36), "multiples of 8"),
