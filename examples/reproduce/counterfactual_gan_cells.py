@@ -82,7 +82,8 @@ def measure_joint(
             {
                 "|x − x̂|": (maps[0], maps[1]),
                 "|x − x̂|, blurred 5x5": (blurred(maps[0]), blurred(maps[1])),
-                "|x − x̂|, mean of 8 views": (steady[0], steady[1]),
+                "|x − x̂|, mean of 8 views": (steady[0].raw, steady[1].raw),
+                "taken out, mean of 8 views": (steady[0].removed, steady[1].removed),
             },
             parts,
             seed,

@@ -21,8 +21,9 @@ from alibi_bridge.counterfactual_gan.batches import augment
 from alibi_bridge.counterfactual_gan.model import JointGAN
 from alibi_bridge.counterfactual_gan.names import make_discriminator, make_generator
 from alibi_bridge.counterfactual_gan.parts import standardise
+from alibi_bridge.counterfactual_gan.results import Saliency
 from alibi_bridge.counterfactual_gan.settings import Settings
-from alibi_bridge.counterfactual_gan.watch import ModeCollapseWarning
+from alibi_bridge.counterfactual_gan.watch import Look, ModeCollapseWarning
 from alibi_bridge.fid import NamedFeatures
 from alibi_bridge.formats import ImageFormat
 from alibi_bridge.probing import ClassView
@@ -63,10 +64,10 @@ class TrainedPair:
     about: dict[str, Any]
     model: JointGAN
 
-    def steady_maps(self, X: np.ndarray) -> np.ndarray:
-        """Return |x − x̂|, x̂ averaged over the eight flips and turns of the image."""
+    def steady_maps(self, X: np.ndarray) -> Saliency:
+        """Return the maps of x̂ averaged over the eight flips and turns of the image."""
         images = (X.transpose(0, 2, 3, 1) + 1) / 2
-        return self.model.generate(images, cycles=0, views=8).saliency.raw
+        return self.model.generate(images, cycles=0, views=8).saliency
 
 
 class Quiet(nn.Module):
@@ -203,6 +204,8 @@ class Models:
 
         networks = {"generator": model.generator, "discriminator": model.discriminator}
         about = self.kept(f"joint-{g}-{d}-{training}-{cycles}-{seed}", networks, train)
+        if about["validation"]:  # taken up from its folder, the model has not seen it
+            model.chosen = Look(**about["validation"])
         return TrainedPair(Quiet(networks["generator"]), networks["discriminator"], about, model)
 
     def counterfactuals(self, generator: nn.Module, X: np.ndarray, seed: int) -> np.ndarray:
