@@ -216,6 +216,15 @@ class Settings:
         return cls(**{**alone, "l1_weight": 7.0, **changes})
 
     @classmethod
+    def fine(cls, **changes: Any) -> Settings:
+        """Return settings for images of 64 pixels and more, where classes differ by thin lines.
+
+        Smoothness costs less and change more, and the classes get a longer warm-up. On validation
+        images of one seed of 64 px cracks: IoU 0.417 against 0.406 with the defaults.
+        """
+        return cls(**{"l1_weight": 4.0, "tv_weight": 1.0, "warmup": 300, **changes})
+
+    @classmethod
     def hardened(cls, **changes: Any) -> Settings:
         """Return settings with adversarial training of D besides the noise.
 

@@ -39,7 +39,7 @@ from dice_extended_plugin.datasets import data_folder
 logger = logging.getLogger("reproduce")
 #: Shares of the value range.
 EPSILONS = (0.005, 0.015, 0.03)
-STEPS = {32: 700, 64: 1600}
+STEPS = {32: 700, 64: 1500}
 
 
 def main() -> int:
@@ -83,7 +83,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--generator-options", type=json.loads, default={"grey_changes": True})
     parser.add_argument("--discriminator-options", type=json.loads, default={})
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON")
-    parser.add_argument("--hardened", action="store_true", help="Settings.hardened()")
+    presets = parser.add_mutually_exclusive_group()
+    presets.add_argument("--fine", action="store_true", help="Settings.fine()")
+    presets.add_argument("--hardened", action="store_true", help="Settings.hardened()")
     parser.add_argument("--twin", action="store_true", help="compare with D trained alone")
     parser.add_argument("--views", type=int, default=1)
     parser.add_argument("--sigma", type=float, default=1.0)
@@ -91,8 +93,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     arguments.steps = arguments.steps or STEPS[arguments.size]
-    if arguments.hardened:
-        arguments.settings = Settings.hardened(**arguments.settings).to_dict()
+    if arguments.hardened or arguments.fine:
+        preset = Settings.hardened if arguments.hardened else Settings.fine
+        arguments.settings = preset(**arguments.settings).to_dict()
     return arguments
 
 
