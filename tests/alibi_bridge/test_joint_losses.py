@@ -1,6 +1,8 @@
 """The joint GAN's objective against its equations, by hand."""
 
+import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,6 +151,13 @@ def test_noise_grows_with_its_share():
     torch.testing.assert_close(spread, 0.3 * share, atol=0.03, rtol=0.1)
 
 
+@pytest.mark.parametrize("preset", [Settings.paper, Settings.hardened, Settings.fine])
+def test_presets_take_changes_and_come_back_from_json(preset):
+    assert Settings.from_dict(json.loads(json.dumps(preset().to_dict()))) == preset()
+    assert preset() != Settings()
+    assert preset(warmup=7, l1_weight=3.5) == replace(preset(), warmup=7, l1_weight=3.5)
+
+
 def test_the_original_class_leaves_p_fake_alone():
     scores = torch.randn(3, 3, requires_grad=True)
     original_class_loss(scores, Y).backward()
@@ -162,6 +171,7 @@ def test_extra_terms_are_those_asked_for():
     assert extra_terms(Linear(), x, y, fake, Settings.paper()) == {}
     assert set(extra_terms(Linear(), x, y, fake, Settings.hardened())) == {"noise", "attack"}
     every = Settings(noise_weight=1.0, attack_weight=1.0, original_weight=1.0, penalty_weight=1.0)
+    assert set(extra_terms(Linear(), x, y, fake, Settings.fine())) == {"noise"}
     found = extra_terms(Linear(), x, y, fake, every)
     assert set(found) == {"noise", "attack", "original", "penalty"}
     assert set(extra_terms(Linear(), x, y, None, every)) == {"noise", "attack", "penalty"}
