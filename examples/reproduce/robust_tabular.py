@@ -25,6 +25,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ class Run:
         self.store = options.out / STORE
         self._tables: dict[Any, Table] = {}
         self._models: dict[Any, Any] = {}
+        self._hardened: dict[Any, Hardened] = {}
 
     def cell(self, name: str, make: Callable[[], dict[str, Any]]) -> None:
         """Run a cell and store it, unless it is stored already."""
@@ -86,6 +88,21 @@ class Run:
         if (data, model, seed) not in self._models:
             self._models[data, model, seed] = fit_model(model, self.table(data, seed), seed)
         return self._models[data, model, seed]
+
+    def hardened(self, data: str, model: str, strategy: str, seed: int) -> Hardened:
+        """Return a model before and after hardening: Table IV and Figure 3 show the same two."""
+        key = data, model, strategy, seed
+        if key not in self._hardened:
+            # Cells come seed by seed, model by model: what is done with may go.
+            kept = [k for k in self._hardened if (k[0], k[1], k[3]) == (data, model, seed)]
+            self._hardened = {k: self._hardened[k] for k in kept}
+            self._hardened[key] = harden(self, data, model, strategy, seed)
+        return self._hardened[key]
+
+    @property
+    def few(self) -> str:
+        """How the names of cells end that learn from some of the training rows only."""
+        return f"-of{self.options.train_rows}" if self.options.train_rows else ""
 
     def reference_rows(self, table: Table, rows: str) -> np.ndarray:
         """Return which test rows are analysed: all, a share ("10%") or a number."""
@@ -172,22 +189,22 @@ def table3(run: Run, data: str, model: str, seed: int) -> None:
 def table4(run: Run, data: str, model: str, seed: int) -> None:
     """Accuracy and robustness before and after hardening, on the test rows."""
     for strategy in run.options.strategy:
-        name = f"table4-{data}-{model}-{strategy}-{run.options.rows}-{seed}"
+        name = f"table4-{data}-{model}-{strategy}-{run.options.rows}-{seed}{run.few}"
 
         def make(strategy: str = strategy) -> dict[str, Any]:
-            before, after, trainer, table = harden(run, data, model, strategy, seed)
+            table, found = run.table(data, seed), run.hardened(data, model, strategy, seed)
             chosen = run.reference_rows(table, run.options.rows)
             sides = {
                 side: {
                     **measured(one, table, chosen, seed),
                     "test": test_figures(one, table),
                 }
-                for side, one in (("before", before), ("after", after))
+                for side, one in (("before", found.before), ("after", found.after))
             }
-            candidates = json.loads(trainer.candidates.to_json(orient="records"))
+            candidates = json.loads(found.trainer.candidates.to_json(orient="records"))
             return {
                 **{"data": data, "model": model, "strategy": strategy, "seed": seed},
-                **{"rows": run.options.rows, "n": len(chosen)},
+                **{"rows": run.options.rows, "n": len(chosen), "trained": found.rows},
                 **sides,
                 "candidates": candidates,
             }
@@ -200,14 +217,15 @@ def figure3(run: Run, data: str, model: str, seed: int) -> None:
     if model != "NN":
         return
     for strategy in run.options.strategy:
-        name = f"figure3-{data}-{model}-{strategy}-{run.options.baseline_rows}-{seed}"
+        number = run.options.baseline_rows
+        name = f"figure3-{data}-{model}-{strategy}-{number}-{seed}{run.few}"
 
         def make(strategy: str = strategy) -> dict[str, Any]:
-            before, after, _, table = harden(run, data, model, strategy, seed)
+            table, found = run.table(data, seed), run.hardened(data, model, strategy, seed)
             chosen = run.reference_rows(table, str(run.options.baseline_rows))
             sizes = np.linspace(0, 0.3, 31)
             curves = {}
-            for side, classifier in (("original", before), ("improved", after)):
+            for side, classifier in (("original", found.before), ("improved", found.after)):
                 for attack in ("fast", "deepfool", "lowprofool"):
                     made = make_attack(
                         attack, classifier, table, seed, run.options.iterations, targeted=False
@@ -218,33 +236,57 @@ def figure3(run: Run, data: str, model: str, seed: int) -> None:
                     curves[f"{attack}, {side}"] = curve.rate.tolist()
             return {
                 **{"data": data, "model": model, "strategy": strategy, "seed": seed},
-                **{"epsilons": sizes.tolist(), "rates": curves},
+                **{"trained": found.rows, "epsilons": sizes.tolist(), "rates": curves},
             }
 
         run.cell(name, make)
 
 
-def harden(
-    run: Run, data: str, model: str, strategy: str, seed: int
-) -> tuple[Any, Any, CounterfactualMarginTrainer, Table]:
-    """Return the original, the hardened model and the trainer; both see the same rows."""
+@dataclass(frozen=True, eq=False)
+class Hardened:
+    """A model before and after hardening, the trainer, and the number of rows both learnt from."""
+
+    before: Any
+    after: Any
+    trainer: CounterfactualMarginTrainer
+    rows: int
+
+
+def harden(run: Run, data: str, model: str, strategy: str, seed: int) -> Hardened:
+    """Train a model and harden it; both see the same rows."""
     table = run.table(data, seed)
-    held = np.random.default_rng(seed).permutation(len(table.x_train)) < len(table.x_train) // 5
-    x, y = table.x_train[~held], table.y_train[~held]
-    fit = {"nb_epochs": run.options.epochs, "batch_size": 128} if model == "NN" else {}
-    before = make_model(model, len(table.features), seed)
-    with repeatable(seed):  # ART shuffles by NumPy's global generator
-        before.fit(x, np.eye(2, dtype=np.float32)[y], **fit)
+    order = np.random.default_rng(seed).permutation(len(table.x_train))
+    held = order < len(table.x_train) // 5
+    learn = np.flatnonzero(~held)
+    # Some of the rest only where all would take too long: those that come first in the order.
+    learn = np.sort(learn[np.argsort(order[learn])][: run.options.train_rows])
+    x, y = table.x_train[learn], table.y_train[learn]
+
+    def fit(rows: np.ndarray, labels: np.ndarray) -> Any:
+        if made_before and len(rows) == len(x) and (labels == y).all():
+            return made_before[0]  # the first model that the trainer asks for
+        made = make_model(model, len(table.features), seed)
+        # As many steps for a larger table as for the first, so that no network learns longer.
+        epochs = max(1, round(run.options.epochs * len(x) / len(rows)))
+        options = {"nb_epochs": epochs, "batch_size": 128} if model == "NN" else {}
+        with repeatable(seed):  # ART shuffles by NumPy's global generator
+            made.fit(rows, np.eye(2, dtype=np.float32)[labels], **options)
+        return made
+
+    made_before: list[Any] = []
+    before = fit(x, y)
+    made_before.append(before)
     trainer = CounterfactualMarginTrainer(
         before,
         strategy=Smooth(noise=(0.05, 0.1)) if (strategy, model) == ("smooth", "NN") else strategy,
         keep_overall=strategy != "paper",  # the paper has no such floor
         max_rounds=1,
         max_analysis_rows=run.options.analysis_rows,
+        refit=fit,
         random_state=seed,
     )
-    trainer.fit(x, y, validation_data=(table.x_train[held], table.y_train[held]), **fit)
-    return before, trainer.get_classifier(), trainer, table
+    trainer.fit(x, y, validation_data=(table.x_train[held], table.y_train[held]))
+    return Hardened(before, trainer.get_classifier(), trainer, len(x))
 
 
 def make_attack(
@@ -338,6 +380,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--rows", default="10%", help="test rows to analyse: 'all', '10%%' or a number")
     add("--baseline-rows", type=int, default=60, help="test rows for table III and figure 3")
     add("--analysis-rows", type=int, default=300, help="validation rows a candidate is measured on")
+    add("--train-rows", type=int, help="most rows that a model to harden learns from; default: all")
     add("--iterations", type=int, default=1000, help="of DeepFool and LowProFool")
     add("--epochs", type=int, default=100, help="of the networks in table IV and figure 3")
     add("--seed", nargs="+", type=int, default=[42])

@@ -196,8 +196,8 @@ def table3(cells: list[dict[str, Any]]) -> str:
 def table4(cells: list[dict[str, Any]]) -> str:
     """Before and after hardening."""
     rows = []
-    for key, group in grouped(of_part(cells, "table4"), "data", "model", "strategy"):
-        data, model, strategy = key
+    for key, group in grouped(of_part(cells, "table4"), "data", "model", "strategy", "trained"):
+        data, model, strategy, trained = key
         weak = int(np.argmin(np.mean([c["before"]["r_class"] for c in group], axis=0)))
         paper = PAPER_4.get((data, model)) if strategy == "paper" else None
 
@@ -210,6 +210,8 @@ def table4(cells: list[dict[str, Any]]) -> str:
                 NAMES[data],
                 model,
                 strategy,
+                f"{int(trained):,}",
+                str(group[0]["n"]),
                 str(len(group)),
                 str(weak),
                 change(("r_class", weak), 2),
@@ -222,8 +224,16 @@ def table4(cells: list[dict[str, Any]]) -> str:
                 f"{paper[0]:.2f} → {paper[1]:.2f}" if paper else "",
             ]
         )
-    head = ["data", "model", "strategy", "seeds", "class", "R_class", "α ↑", "β", "R_overall ↑"]
-    head += ["accuracy", "precision", "recall of the class", "paper R_class"]
+    head = ["data", "model", "strategy", "learnt from", "test rows", "seeds", "class", "R_class"]
+    head += [
+        "α ↑",
+        "β",
+        "R_overall ↑",
+        "accuracy",
+        "precision",
+        "recall of the class",
+        "paper R_class",
+    ]
     return markdown(head, rows)
 
 
@@ -285,10 +295,15 @@ def draw_curves(cell: dict[str, Any], path: Path) -> None:
     """Draw one Figure 3."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    figure = Figure(figsize=(6.8, 3.4), layout="constrained")
     ax = figure.subplots()
+    colours: dict[str, str] = {}
     for name, rates in cell["rates"].items():
-        ax.plot(cell["epsilons"], rates, "-" if "original" in name else "--", label=name)
+        attack, side = name.split(", ")
+        colour = colours.setdefault(attack, f"C{len(colours)}")
+        style = "-" if side == "original" else "--"
+        label = f"{ATTACKS[attack]}; {side}"
+        ax.plot(cell["epsilons"], rates, style, color=colour, label=label)
     ax.set(xlabel="ε", ylabel="success rate", title=f"{NAMES[cell['data']]}, {cell['strategy']}")
-    ax.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=90)
