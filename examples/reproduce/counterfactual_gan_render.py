@@ -413,9 +413,11 @@ def defaults(_: Cells) -> str:
         what = {"real": "real cracks", "dark": "drawn cracks", "bright": "drawn bright cracks"}
         label = f"{what[found['settings']['data']]}, {found['settings']['size']} px"
         with_changes = ", ".join(f"{k}={v}" for k, v in changes.items()) or "defaults"
-        if found["settings"]["hardened"]:
-            with_changes = "hardened"
-        names = ("iou", "iou_blurred", "iou_8_views", "accuracy", "flips", "pearson")
+        for preset in ("hardened", "fine"):
+            if found["settings"].get(preset):
+                with_changes = preset
+        names = ("iou", "iou_blurred", "iou_8_views", "iou_8_views_blurred")
+        names += ("iou_8_views_removed", "accuracy", "flips", "pearson")
         numbers = [
             f"{found['mean'][n]:.3f} ± {found['spread'][n]:.3f}"
             for n in (*names, "auroc_noise_0.2")
@@ -432,7 +434,8 @@ def defaults(_: Cells) -> str:
             ]
         )
     head = ["data", "settings", "seeds", "CPU", "darkness, blurred darkness, brightness"]
-    head += ["IoU raw ↑", "IoU blurred ↑", "IoU of 8 views ↑", "D accuracy ↑", "flips ↑"]
+    head += ["IoU raw ↑", "IoU blurred ↑", "IoU of 8 views ↑", "8 views blurred ↑"]
+    head += ["8 views, taken out ↑", "D accuracy ↑", "flips ↑"]
     head += ["r of p_fake and loss", "AUROC noise 0.2 ↑", "twin's accuracy"]
     return markdown([*head, "F1 under PGD 0.005, 0.015, 0.03: D ↑", "twin"], rows)
 
