@@ -215,7 +215,11 @@ class AttGAN:
             save = partial(checkpoints.save, trainer, folder, run)
 
         before = self._generator, self._critic, self._format
-        self._generator, self._critic, self._format = trainer.averaged, trainer.critic, train.format
+        self._generator, self._critic, self._format = (
+            trainer.average.network,
+            trainer.critic,
+            train.format,
+        )
         draw = drawer(train, device)
         try:
             with Progress(steps, verbose, "AttGAN", trainer.step) as progress:
@@ -242,7 +246,7 @@ class AttGAN:
                 verbose=verbose,
             )
             report = edit_report(
-                trainer.averaged,
+                trainer.average.network,
                 trainer.critic,
                 judge,
                 drawer(held_out, device),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from alibi_bridge.attgan.augment import mirrored, shifted
 from alibi_bridge.attgan.exclusive import force_exclusive
 from alibi_bridge.attgan.losses import Weights, attribute_loss, gradient_penalty
 from alibi_bridge.attgan.networks import Architecture, Critic, Generator, placed
+from alibi_bridge.averaging import RunningAverage
 from alibi_bridge.saving import load_optimizer, load_state, optimizer_state, state_of
 from alibi_bridge.seeds import seeded
 from alibi_bridge.training import epoch_batches, precision
@@ -133,7 +133,7 @@ class Trainer:
             generator, critic = Generator(architecture), Critic(architecture)
         self.generator = placed(generator, device)
         self.critic = placed(critic, device)
-        self.averaged = copy.deepcopy(self.generator) if schedule.average else self.generator
+        self.average = RunningAverage(self.generator, schedule.average)
         self.optimizers = {
             name: torch.optim.Adam(
                 module.parameters(), lr=schedule.learning_rate, betas=schedule.betas
@@ -177,9 +177,9 @@ class Trainer:
                     losses.update(self._critic_update(*self._batch(draw, next(batches)[1])))
                 sample = self._batch(draw, next(batches)[1])
                 losses.update(self._generator_update(*sample))
-            self._average()
             self._check(losses)
             self.step += 1
+            self.average.follow(self.step)
             names = ("X", "a", "b")
             yield self.step - 1, dict(zip(names, sample, strict=True)), losses
 
@@ -187,8 +187,8 @@ class Trainer:
         """Return everything that a later :meth:`load` needs: values for JSON, and tensors."""
         numbers: dict[str, Any] = {"step": self.step}
         tensors = {**state_of(self.generator, "generator."), **state_of(self.critic, "critic.")}
-        if self.schedule.average:
-            tensors.update(state_of(self.averaged, "averaged."))
+        if self.average:
+            tensors.update(state_of(self.average.network, "averaged."))
         for name, optimizer in self.optimizers.items():
             numbers[name], more = optimizer_state(optimizer, f"adam.{name}.")
             tensors.update(more)
@@ -198,8 +198,8 @@ class Trainer:
         """Put back what :meth:`state` returned."""
         load_state(self.generator, tensors, "generator.")
         load_state(self.critic, tensors, "critic.")
-        if self.schedule.average:
-            load_state(self.averaged, tensors, "averaged.")
+        if self.average:
+            load_state(self.average.network, tensors, "averaged.")
         for name, optimizer in self.optimizers.items():
             load_optimizer(optimizer, numbers[name], tensors, f"adam.{name}.")
         self.step = int(numbers["step"])
@@ -276,19 +276,6 @@ class Trainer:
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = self.schedule.learning_rate * share
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        if not self.schedule.average:
-            return
-        # The first weights are far off: an average over fewer steps at the beginning.
-        decay = min(self.schedule.average, (self.step + 1) / (self.step + 10))
-        now = self.generator.state_dict()
-        for name, value in self.averaged.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(now[name], 1 - decay)
-            else:
-                value.copy_(now[name])
 
     def _check(self, losses: dict[str, float]) -> None:
         bad = [name for name, value in losses.items() if not np.isfinite(value)]

@@ -170,7 +170,8 @@ class JointGAN(JointNetworks):
         run = {"steps": steps, "data": checkpoints.fingerprint(X, y, X_val, y_val)}
         self._begin(form)
         # So that callbacks can predict and generate with what there is.
-        self.generator, self.discriminator = trainer.averaged, discriminator
+        self.generator = trainer.averages["generator"].network
+        self.discriminator = trainer.averages["discriminator"].network
         best: dict[str, Tensor] = {}
         if checkpoint is not None and resume and checkpoints.is_there(checkpoint):
             best = self._take_up(checkpoint, trainer, run)
@@ -310,7 +311,8 @@ class JointGAN(JointNetworks):
         trained_g: bool,
     ) -> dict[str, Tensor]:
         """Look at the networks; return the best weights so far."""
-        entry = look(trainer.averaged, trainer.discriminator, x, y, trainer.step, trained_g)
+        networks = {name: average.network for name, average in trainer.averages.items()}
+        entry = look(*networks.values(), x, y, trainer.step, trained_g)
         self.history.append(entry)
         logger.info("joint GAN, step %d: %s", entry.step, entry)
         found = find_collapse(self.history, self.settings)
@@ -321,11 +323,11 @@ class JointGAN(JointNetworks):
             return best
         if self.chosen is None or score > self.chosen.score(self.settings):
             self.chosen = entry
-            kept = {
-                **state_of(trainer.averaged, "generator."),
-                **state_of(trainer.discriminator, "discriminator."),
+            return {
+                key: value.detach().clone()
+                for name, network in networks.items()
+                for key, value in state_of(network, f"{name}.").items()
             }
-            return {name: value.detach().clone() for name, value in kept.items()}
         return best
 
     def _report(self, found: Collapse) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alibi_bridge.averaging import RunningAverage
 from alibi_bridge.counterfactual_gan.batches import Batches, augment
 from alibi_bridge.counterfactual_gan.generator import ResidualGenerator
 from alibi_bridge.counterfactual_gan.hardening import extra_terms
@@ -57,8 +57,8 @@ class Trainer:
 
     Attributes
     ----------
-    averaged : ResidualGenerator
-        The running average of G, or G itself.
+    averages : dict of str to RunningAverage
+        Of ``"generator"`` and ``"discriminator"``.
     pressure : Tensor
         How much of G's penalties on changes counts, in [0, 1], see `Settings.least_flips`.
     step : int
@@ -78,7 +78,10 @@ class Trainer:
         self.generator, self.discriminator = generator, discriminator
         self.settings, self.steps = settings, steps
         self.device, self.random_state = device, random_state
-        self.averaged = copy.deepcopy(generator) if settings.average else generator
+        self.averages: dict[str, RunningAverage[Any]] = {
+            name: RunningAverage(network, settings.average)
+            for name, network in (("generator", generator), ("discriminator", discriminator))
+        }
         self.batches = Batches(y, settings.batch_size, settings.balance, random_state)
         self.class_weights = self._weights(y)
         rates = {"generator": settings.learning_rate_g, "discriminator": settings.learning_rate_d}
@@ -119,6 +122,8 @@ class Trainer:
             x = augment(images, self.settings.augmentation)
             found = self._classify(x, y) if self.warming else self._play(x, y)
         self.step += 1
+        for average in self.averages.values():
+            average.follow(self.step)
         # One transfer for all numbers: each alone would wait for the device.
         values = torch.stack([value.detach().float() for value in found.values()]).tolist()
         return dict(zip(found, values, strict=True))
@@ -142,7 +147,6 @@ class Trainer:
             known = self._g_class(scores, y)
             extra = self.generator.extra_loss
         self._update("generator", known if extra is None else known + extra)
-        self._average()
         return {**losses, "G class": known}
 
     def _play(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
@@ -207,7 +211,6 @@ class Trainer:
         self._update("generator", sum(losses.values(), x.new_zeros(())))
         for parameter in frozen:
             parameter.requires_grad_(True)
-        self._average()
         return losses
 
     def _press(self, read: Tensor, y: Tensor) -> None:
@@ -248,19 +251,6 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = self._rates[name] * (1 - 0.5 * late)
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        if self.averaged is self.generator:
-            return
-        # Follows fast at first, so that the zero of the beginning is soon forgotten.
-        done = self.step + 1
-        decay = min(self.settings.average, done / (done + 10))
-        mine: list[Tensor] = list(self.averaged.parameters())
-        theirs = [p.detach() for p in self.generator.parameters()]
-        torch._foreach_lerp_(mine, theirs, 1 - decay)
-        for kept, now in zip(self.averaged.buffers(), self.generator.buffers(), strict=True):
-            kept.copy_(now)
-
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return everything that a later run needs: numbers for JSON, and tensors."""
         numbers: dict[str, Any] = {"step": self.step, "optimizers": {}}
@@ -269,8 +259,9 @@ class Trainer:
             **state_of(self.generator, "generator."),
             **state_of(self.discriminator, "discriminator."),
         }
-        if self.averaged is not self.generator:
-            tensors |= state_of(self.averaged, "averaged.")
+        for name, average in self.averages.items():
+            if average:
+                tensors |= state_of(average.network, f"averaged.{name}.")
         for name, optimizer in self.optimizers.items():
             numbers["optimizers"][name], more = optimizer_state(optimizer, f"optimizer.{name}.")
             tensors |= more
@@ -286,8 +277,9 @@ class Trainer:
         """
         load_state(self.generator, tensors, "generator.")
         load_state(self.discriminator, tensors, "discriminator.")
-        if self.averaged is not self.generator:
-            load_state(self.averaged, tensors, "averaged.")
+        for name, average in self.averages.items():
+            if average:
+                load_state(average.network, tensors, f"averaged.{name}.")
         for name, optimizer in self.optimizers.items():
             load_optimizer(optimizer, numbers["optimizers"][name], tensors, f"optimizer.{name}.")
         self.pressure = tensors["pressure"].to(self.device)

@@ -135,8 +135,10 @@ def look(
             size.append(sparsity(part, x_hat) * len(part))
     generator.train(modes[0])
     discriminator.train(modes[1])
-    seen = torch.cat(real)[:, :FAKE].argmax(dim=1)
-    accuracy = _balanced(seen, y)
+    own = torch.cat(real)[:, :FAKE]
+    seen = own.argmax(dim=1)
+    # The largest of NaNs is the first one: a broken D would pass for one that knows class 0.
+    accuracy = _balanced(seen, y) if bool(own.isfinite().all()) else float("nan")
     if not trained_g:
         return Look(step, accuracy, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, False)
     read, changes = torch.cat(fake), torch.cat(change)

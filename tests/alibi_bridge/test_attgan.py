@@ -252,7 +252,10 @@ class TestTraining:
         before = [p.clone() for p in trainer.generator.parameters()]
         next(trainer.run(self.drawer([]), len(FACES), 5))
         for old, now, mean in zip(
-            before, trainer.generator.parameters(), trainer.averaged.parameters(), strict=True
+            before,
+            trainer.generator.parameters(),
+            trainer.average.network.parameters(),
+            strict=True,
         ):
             torch.testing.assert_close(mean, 0.1 * old + 0.9 * now)
 

