@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONFIG",
     "WEIGHTS",
+    "check_writable",
     "load_bundle",
     "load_optimizer",
     "load_state",
@@ -235,6 +236,26 @@ def _plain(tensor: torch.Tensor | np.ndarray) -> torch.Tensor:
 
     # A tensor of its own: safetensors refuses two names for one memory.
     return torch.as_tensor(tensor).detach().cpu().contiguous().clone()
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a place that :func:`save_bundle` could not write to, before hours of work.
+
+    Raises
+    ------
+    InvalidInputError
+        It is a file or holds something else, or the folder above cannot be made or written to.
+    """
+    place = Path(path)
+    _check_place(place)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent):
+            pass
+    except OSError as error:
+        raise InvalidInputError(
+            f"{place} cannot be written ({error.strerror or error}); give another folder"
+        ) from error
 
 
 def _check_place(place: Path) -> None:

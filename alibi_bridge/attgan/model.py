@@ -22,7 +22,7 @@ from alibi_bridge.attgan.report import DeadAttributesWarning, edit_report
 from alibi_bridge.attgan.training import Schedule, Trainer
 from alibi_bridge.formats import ImageFormat
 from alibi_bridge.images import as_source
-from alibi_bridge.saving import load_bundle, load_state, save_bundle, state_of
+from alibi_bridge.saving import check_writable, load_bundle, load_state, save_bundle, state_of
 from alibi_bridge.seeds import check_random_state
 from alibi_bridge.training import Callback, Progress, pick_device
 from alibi_bridge.untrusted import building, from_settings
@@ -208,6 +208,7 @@ class AttGAN:
         trainer = Trainer(self.architecture, self.schedule, self._groups, device, self.random_state)
         save: Callable[[], None] = _nothing
         if checkpoint is not None:
+            check_writable(checkpoint)
             folder = Path(checkpoint)
             run = {**self._settings(), "steps": steps, **checkpoints.fingerprint(train)}
             if resume:

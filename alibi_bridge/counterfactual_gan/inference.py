@@ -15,6 +15,7 @@ from alibi_bridge.counterfactual_gan.watch import Look
 from alibi_bridge.formats import ImageFormat
 from alibi_bridge.seeds import check_random_state
 from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.options import check_integer, check_number
 from dice_extended_plugin.streams import query_streams
 
 __all__ = ["JointNetworks"]
@@ -57,6 +58,7 @@ class JointNetworks:
         ndarray of float32, shape (n, 3)
         """
         form, X = self._ready(X)
+        check_integer("batch_size", batch_size, 1)
         parts = [
             self._probabilities(form.to_tensor(X[k : k + batch_size], self.device))
             for k in range(0, len(X), batch_size)
@@ -102,9 +104,11 @@ class JointNetworks:
         form, X = self._ready(X)
         if not len(X):
             raise InvalidInputError("X holds no images")
-        passes = 1 + (self.settings.cycles if cycles is None else cycles)
-        if passes < 1 or sigma < 0:
-            raise InvalidInputError("cycles and sigma must be 0 or more")
+        cycles = self.settings.cycles if cycles is None else cycles
+        check_integer("cycles", cycles, 0)
+        check_integer("batch_size", batch_size, 1)
+        check_number("sigma", sigma, least=0)
+        passes = 1 + cycles
         turns = _turns(views, form.height == form.width)
         z = np.zeros((passes, len(X), self.generator.noise_dim), np.float32)
         if random_state is not None:
@@ -202,7 +206,7 @@ class JointNetworks:
 
 
 def _turns(views: int, square: bool) -> list[int]:
-    if views not in (1, 2, 4, 8):
+    if isinstance(views, bool) or views not in (1, 2, 4, 8):
         raise InvalidInputError(f"views must be 1, 2, 4 or 8, it is {views!r}")
     return list(range(min(views, 8 if square else 4)))
 

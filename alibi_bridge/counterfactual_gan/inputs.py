@@ -9,6 +9,7 @@ import numpy as np
 from alibi_bridge.formats import ImageFormat
 from alibi_bridge.seeds import numpy_stream
 from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.options import check_integer
 
 __all__ = ["check_binary", "check_training", "holdout"]
 
@@ -50,8 +51,7 @@ def check_training(
     InvalidInputError
         See :meth:`~alibi_bridge.counterfactual_gan.model.JointGAN.fit`.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise InvalidInputError(f"steps must be a positive whole number, it is {steps!r}")
+    check_integer("steps", steps, 1)
     X = form.check(X)
     labels = check_binary(y, len(X))
     if len(X) < batch_size:

@@ -16,7 +16,13 @@ from torch import Tensor
 from alibi_bridge.counterfactual_gan import checkpoints
 from alibi_bridge.counterfactual_gan.inference import JointNetworks
 from alibi_bridge.counterfactual_gan.inputs import check_training, holdout
-from alibi_bridge.counterfactual_gan.names import make_discriminator, make_generator
+from alibi_bridge.counterfactual_gan.names import (
+    DISCRIMINATORS,
+    GENERATORS,
+    check_name,
+    make_discriminator,
+    make_generator,
+)
 from alibi_bridge.counterfactual_gan.settings import Settings
 from alibi_bridge.counterfactual_gan.training import Trainer
 from alibi_bridge.counterfactual_gan.watch import (
@@ -29,11 +35,11 @@ from alibi_bridge.counterfactual_gan.watch import (
     not_finite,
 )
 from alibi_bridge.formats import ImageFormat
-from alibi_bridge.saving import load_bundle, load_state, save_bundle, state_of
+from alibi_bridge.saving import check_writable, load_bundle, load_state, save_bundle, state_of
 from alibi_bridge.seeds import check_random_state, seeded
 from alibi_bridge.training import Callback, Progress, pick_device
-from alibi_bridge.untrusted import building, check_options, from_settings
-from dice_extended_plugin.errors import InvalidInputError
+from alibi_bridge.untrusted import building, check_options
+from dice_extended_plugin.options import check_integer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -86,6 +92,8 @@ class JointGAN(JointNetworks):
         device: str = "auto",
         random_state: int = 0,
     ) -> None:
+        check_name(GENERATORS, "generator", generator)
+        check_name(DISCRIMINATORS, "discriminator", discriminator)
         self.generator_name, self.discriminator_name = generator, discriminator
         self.generator_options = dict(generator_options or {})
         self.discriminator_options = dict(discriminator_options or {})
@@ -157,12 +165,11 @@ class JointGAN(JointNetworks):
         ModeCollapseError
             Training failed and the settings say ``on_collapse="raise"``.
         """
-        form = self.image_format or ImageFormat.of(X)
-        X, y = check_training(form, X, y, self.settings.batch_size, steps)
-        train, (X_val, y_val) = holdout(form, X, y, validation, groups, self.random_state)
-        X, y = X[train], y[train]
-        if checkpoint_every < 1:
-            raise InvalidInputError("checkpoint_every must be 1 or more")
+        check_integer("checkpoint_every", checkpoint_every, 1)
+        form, (X, y), (X_val, y_val) = self.prepare(
+            X, y, validation=validation, groups=groups, steps=steps, checkpoint=checkpoint
+        )
+        steps = int(steps)
         generator, discriminator = self._new_networks(form)
         trainer = Trainer(
             generator, discriminator, self.settings, steps, y, self.device, self.random_state
@@ -174,7 +181,7 @@ class JointGAN(JointNetworks):
         self.discriminator = trainer.averages["discriminator"].network
         best: dict[str, Tensor] = {}
         if checkpoint is not None and resume and checkpoints.is_there(checkpoint):
-            best = self._take_up(checkpoint, trainer, run)
+            best = checkpoints.take_up(checkpoint, self, trainer, run)
 
         x_val = form.to_tensor(X_val, self.device)
         y_val_tensor = torch.as_tensor(y_val, device=self.device)
@@ -193,7 +200,7 @@ class JointGAN(JointNetworks):
                 if done % self.settings.validate_every == 0 or done == steps:
                     best = self._validate(trainer, x_val, y_val_tensor, best, not warming)
                 if checkpoint is not None and (done % checkpoint_every == 0 or done == steps):
-                    self._put_down(checkpoint, trainer, run, best)
+                    checkpoints.put_down(checkpoint, self, trainer, run, best)
                 progress.update(done, losses)
                 for callback in listeners:
                     callback(
@@ -209,6 +216,36 @@ class JointGAN(JointNetworks):
         self.generator.eval()
         self.discriminator.eval()
         return self
+
+    def prepare(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        validation: Any = 0.1,
+        groups: Any = None,
+        steps: int = 1000,
+        checkpoint: str | os.PathLike[str] | None = None,
+        **_: Any,
+    ) -> tuple[ImageFormat, tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+        """Check what :meth:`fit` would be given, all of it, and train nothing.
+
+        Returns
+        -------
+        tuple
+            The image format; images and labels to train on; those to validate on.
+
+        Raises
+        ------
+        InvalidInputError
+            What :meth:`fit` refuses, checkpoints of other runs aside.
+        """
+        form = self.image_format or ImageFormat.of(X)
+        X, y = check_training(form, X, y, self.settings.batch_size, steps)
+        train, held = holdout(form, X, y, validation, groups, self.random_state)
+        if checkpoint is not None:
+            check_writable(checkpoint)
+        return form, (X[train], y[train]), held
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the networks and every setting: JSON and safetensors, no code."""
@@ -269,12 +306,16 @@ class JointGAN(JointNetworks):
                 device=device,
                 random_state=config["random_state"],
             )
-            made.history = [Look(**entry) for entry in config["history"]]
-            made.chosen = None if config["chosen"] is None else Look(**config["chosen"])
-            made.collapse = None if config["collapse"] is None else Collapse(**config["collapse"])
+            made.take_history(config)
         load_state(made.generator, tensors, "generator.")
         load_state(made.discriminator, tensors, "discriminator.")
         return made
+
+    def take_history(self, config: Mapping[str, Any]) -> None:
+        """Put back what validation had shown, as :meth:`config` has it."""
+        self.history = [Look(**entry) for entry in config["history"]]
+        self.chosen = None if config["chosen"] is None else Look(**config["chosen"])
+        self.collapse = None if config["collapse"] is None else Collapse(**config["collapse"])
 
     def _new_networks(self, form: ImageFormat) -> tuple[Any, Any]:
         size = (form.height, form.width)
@@ -312,7 +353,8 @@ class JointGAN(JointNetworks):
     ) -> dict[str, Tensor]:
         """Look at the networks; return the best weights so far."""
         networks = {name: average.network for name, average in trainer.averages.items()}
-        entry = look(*networks.values(), x, y, trainer.step, trained_g)
+        g, d = networks["generator"], networks["discriminator"]
+        entry = look(g, d, x, y, trainer.step, trained_g)
         self.history.append(entry)
         logger.info("joint GAN, step %d: %s", entry.step, entry)
         found = find_collapse(self.history, self.settings)
@@ -335,31 +377,3 @@ class JointGAN(JointNetworks):
         if self.settings.on_collapse == "raise":
             raise ModeCollapseError(found.text)
         warnings.warn(found.text, ModeCollapseWarning, stacklevel=3)
-
-    def _put_down(
-        self,
-        path: str | os.PathLike[str],
-        trainer: Trainer,
-        run: Mapping[str, Any],
-        best: Mapping[str, Tensor],
-    ) -> None:
-        numbers, tensors = trainer.state()
-        kept = {f"best.{name}": value for name, value in best.items()}
-        config = {**self.config(), "run": dict(run), "trainer": numbers}
-        save_bundle(path, checkpoints.KIND, config, {**tensors, **kept})
-
-    def _take_up(
-        self, path: str | os.PathLike[str], trainer: Trainer, run: Mapping[str, Any]
-    ) -> dict[str, Tensor]:
-        config, tensors = checkpoints.read(path, self, run)
-        with from_settings("the training of a joint GAN"):
-            trainer.restore(config["trainer"], tensors)
-            self.history = [Look(**entry) for entry in config["history"]]
-            self.chosen = None if config["chosen"] is None else Look(**config["chosen"])
-            self.collapse = None if config["collapse"] is None else Collapse(**config["collapse"])
-        best = "best."
-        return {
-            name[len(best) :]: value.to(self.device)
-            for name, value in tensors.items()
-            if name.startswith(best)
-        }

@@ -44,6 +44,7 @@ class OneAgainstBackground:
     kind = "joint_gans"
 
     def __init__(self, background: int, **options: Any) -> None:
+        JointGAN(**options)  # refuses what it does not know, before there are images
         self.background, self.options = background, options
         self.models: dict[int, JointGAN] = {}
 
@@ -86,22 +87,28 @@ class OneAgainstBackground:
             )
         if isinstance(validation, (tuple, list)):
             validation = (np.asarray(validation[0]), _whole(validation[1], len(validation[0])))
-        models = {}
+        tasks: dict[int, tuple[JointGAN, dict[str, Any]]] = {}
         for label in others:
             rows = np.isin(y, (self.background, label))
             held: Any = validation
             if isinstance(validation, tuple):
                 kept = np.isin(validation[1], (self.background, label))
                 held = (validation[0][kept], (validation[1][kept] == label).astype(np.int64))
-            models[label] = JointGAN(**self.options).fit(
-                np.asarray(X)[rows],
-                (y[rows] == label).astype(np.int64),
-                validation=held,
-                groups=None if groups is None else np.asarray(groups)[rows],
-                checkpoint=None if checkpoint is None else os.path.join(checkpoint, str(label)),
+            task = {
+                "X": np.asarray(X)[rows],
+                "y": (y[rows] == label).astype(np.int64),
+                "validation": held,
+                "groups": None if groups is None else np.asarray(groups)[rows],
+                "checkpoint": None if checkpoint is None else os.path.join(checkpoint, str(label)),
                 **keywords,
-            )
-        self.models = models
+            }
+            tasks[label] = JointGAN(**self.options), task
+        for label, (model, task) in tasks.items():  # before any of them is trained
+            try:
+                model.prepare(**task)
+            except InvalidInputError as error:
+                raise InvalidInputError(f"class {label} against the background: {error}") from error
+        self.models = {label: model.fit(**task) for label, (model, task) in tasks.items()}
         return self
 
     def predict(self, X: np.ndarray, batch_size: int = 64) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 from dice_extended_plugin.errors import InvalidInputError, did_you_mean
 from dice_extended_plugin.registry import import_target
 
-__all__ = ["DISCRIMINATORS", "GENERATORS", "make_discriminator", "make_generator"]
+__all__ = ["DISCRIMINATORS", "GENERATORS", "check_name", "make_discriminator", "make_generator"]
 
 _HERE = "alibi_bridge.counterfactual_gan"
 #: Name -> ("module:Class", arguments that the name stands for).
@@ -46,6 +46,21 @@ def make_discriminator(
     return _make(DISCRIMINATORS, "discriminator", name, channels, size, options)
 
 
+def check_name(table: Mapping[str, Any], what: str, name: str) -> None:
+    """Refuse a name that is not in a table.
+
+    Raises
+    ------
+    InvalidInputError
+        There is no such name; the text has those that there are.
+    """
+    if name not in table:
+        raise InvalidInputError(
+            f"there is no {what} {name!r}{did_you_mean(str(name), table)}; there is "
+            f"{', '.join(table)}"
+        )
+
+
 def _make(
     table: Mapping[str, tuple[str, dict[str, Any]]],
     what: str,
@@ -54,14 +69,12 @@ def _make(
     size: tuple[int, int],
     options: Mapping[str, Any] | None,
 ) -> Any:
-    if name not in table:
-        raise InvalidInputError(
-            f"there is no {what} {name!r}{did_you_mean(str(name), table)}; there is "
-            f"{', '.join(table)}"
-        )
+    check_name(table, what, name)
     target, fixed = table[name]
     made = import_target(target, f"{what} {name!r}", "images")
     try:
         return made(channels, size, **{**fixed, **(options or {})})
-    except TypeError as error:
+    except InvalidInputError:
+        raise
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:  # torch's own too
         raise InvalidInputError(f"{what} {name!r} does not take these options: {error}") from error

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any, Literal
 
 from dice_extended_plugin.errors import InvalidInputError, did_you_mean
+from dice_extended_plugin.options import check_integer
 
 __all__ = ["Settings"]
 
@@ -149,19 +150,11 @@ class Settings:
         whole = {
             **dict.fromkeys(("g_every", "d_every", "validate_every", "attack_steps"), 1),
             **dict.fromkeys(("warmup", "cycles"), 0),
-            "batch_size": 2,
+            "batch_size": 2,  # D cannot learn two classes from one image
         }
         for name, least in whole.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InvalidInputError(
-                    f"{name} must be a whole number from {least} on, it is {value!r}"
-                    + (
-                        "; D cannot learn two classes from one image"
-                        if name == "batch_size"
-                        else ""
-                    )
-                )
+            check_integer(name, getattr(self, name), least)
+            object.__setattr__(self, name, int(getattr(self, name)))
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
             if value not in allowed:

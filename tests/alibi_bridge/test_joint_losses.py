@@ -181,7 +181,7 @@ def test_extra_terms_are_those_asked_for():
 @pytest.mark.parametrize(
     ("keywords", "text"),
     [
-        ({"batch_size": 1}, "two classes from one image"),
+        ({"batch_size": 1}, "batch_size must be an integer of at least 2, not 1"),
         ({"objective": "correct"}, "did you mean 'corrected'"),
         ({"l1_weight": -1.0}, "l1_weight"),
         ({"average": 1.0}, "average"),
@@ -189,6 +189,7 @@ def test_extra_terms_are_those_asked_for():
         ({"class_weights": (1.0,)}, "class_weights"),
         ({"class_weights": "even"}, "class_weights"),
         ({"g_every": 0}, "g_every"),
+        ({"warmup": 2.5}, "warmup"),
         ({"learning_rate_d": 0.0}, "learning_rate_d"),
         ({"noise_level": float("nan")}, "noise_level"),
         ({"cycle_ramp": 2.0}, "cycle_ramp"),

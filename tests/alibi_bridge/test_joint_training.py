@@ -120,7 +120,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(cracks, tmp_path, generator, set
 def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(cracks, tmp_path):
     place = tmp_path / "state"
     fitted(cracks, 6, checkpoint=place)
-    with pytest.raises(InvalidInputError, match="settings"):
+    with pytest.raises(InvalidInputError, match=r"another l1_weight: 1.6, not 1.5;"):
         fitted(cracks, 6, {"l1_weight": 1.5}, checkpoint=place)
     with pytest.raises(InvalidInputError, match="steps"):
         fitted(cracks, 9, checkpoint=place)
@@ -411,10 +411,58 @@ def test_bad_input_is_refused_before_training(cracks):
     refused("one class only", validation=(x[:3], np.ones(3, int)))
     refused("groups", groups=np.zeros(3))
     refused("share", groups=np.zeros(60))
+    refused("is a file", checkpoint=__file__)
+    refused("cannot be written", checkpoint="/proc/nowhere/run")
+    refused("checkpoint_every", checkpoint_every=0)
     with pytest.raises(InvalidInputError, match="steps"):
         model().fit(x, y, steps=0)
     with pytest.raises(InvalidInputError, match="fit"):
         model().predict(x)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "text"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": -1}, "batch_size"),
+        ({"cycles": 1.5}, "cycles"),
+        ({"cycles": -1}, "cycles"),
+        ({"sigma": float("nan")}, "sigma"),
+        ({"sigma": "wide"}, "sigma"),
+        ({"views": True}, "views"),
+        ({"views": 3}, "views"),
+    ],
+)
+def test_generate_refuses_what_has_no_meaning(cracks, trained, keywords, text):
+    with pytest.raises(InvalidInputError, match=text):
+        trained.generate(cracks.images[:2], **keywords)
+
+
+def test_predict_refuses_a_batch_size_without_meaning(cracks, trained):
+    with pytest.raises(InvalidInputError, match="batch_size"):
+        trained.predict(cracks.images[:2], batch_size=-1)  # used to return no rows
+
+
+def test_numpy_integers_are_integers(cracks):
+    joint = model(batch_size=np.int64(8), warmup=2)
+    joint.fit(cracks.images, cracks.labels, steps=np.int64(4))
+    json.dumps(joint.config())
+
+
+def test_names_are_refused_before_there_are_images():
+    with pytest.raises(InvalidInputError, match="did you mean 'unet'"):
+        JointGAN(generator="unett")
+    with pytest.raises(InvalidInputError, match="did you mean 'cnn'"):
+        OneAgainstBackground(0, discriminator="cn")
+
+
+def test_every_class_is_checked_before_one_is_trained(cracks):
+    y = np.where(cracks.labels == 1, 1, 0)
+    y[np.flatnonzero(y == 1)[:2]] = 2  # with half of them aside, one image
+    never = [lambda **_: pytest.fail("it has begun")]
+    options = {"settings": Settings(batch_size=40), "device": "cpu"}
+    with pytest.raises(InvalidInputError, match="class 2 against the background: X has 32 images"):
+        OneAgainstBackground(0, **options).fit(cracks.images, y, steps=4, callbacks=never)
 
 
 def test_groups_are_set_aside_whole(cracks):
