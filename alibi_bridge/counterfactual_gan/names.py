@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,8 +74,16 @@ def _make(
     target, fixed = table[name]
     made = import_target(target, f"{what} {name!r}", "images")
     try:
-        return made(channels, size, **{**fixed, **(options or {})})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch's, of weights without elements
+            network = made(channels, size, **{**fixed, **(options or {})})
     except InvalidInputError:
         raise
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:  # torch's own too
         raise InvalidInputError(f"{what} {name!r} does not take these options: {error}") from error
+    if any(weight.numel() == 0 for weight in network.parameters()):
+        raise InvalidInputError(
+            f"{what} {name!r} has a layer without weights with the options {dict(options or {})}: "
+            "widths and numbers of channels must be 1 or more"
+        )
+    return network

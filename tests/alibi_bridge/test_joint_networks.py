@@ -188,6 +188,9 @@ def test_unknown_names_and_options():
         make_generator("unet", 3, (32, 32), {"wide": 3})
     with pytest.raises(InvalidInputError, match="depth"):
         make_discriminator("resnet3", 3, (32, 32), {"depth": 7})
+    for options in ({"width": 0}, {"dropout": 7.0}, {"width": -1}, {"levels": 0.5}):
+        with pytest.raises(InvalidInputError, match=r"options|pixels"):
+            make_generator("unet", 3, (32, 32), options)
 
 
 def test_standardise():
