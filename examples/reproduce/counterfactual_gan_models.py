@@ -38,7 +38,7 @@ FEATURES = "cnn"
 TRAININGS: dict[str, Callable[..., Settings]] = {
     # The paper's objective alone, with the signs of docs/counterfactual_gan.md.
     "paper": Settings.paper,
-    # The defaults: changes hang together, and D also sees noisy images.
+    # The defaults (from 64 pixels on `fine`): changes hang together, D also sees noisy images.
     "ours": Settings,
     # The same, and D also sees attacked images.
     "hardened": Settings.hardened,
@@ -170,7 +170,8 @@ class Models:
 
     def joint(self, g: str, d: str, cycles: int, training: str, seed: int) -> TrainedPair:
         """Return a generator and a discriminator, trained together."""
-        settings = TRAININGS[training](cycles=cycles)
+        fine = training == "ours" and self.options.size >= 64
+        settings = (Settings.fine if fine else TRAININGS[training])(cycles=cycles)
         form = ImageFormat(*self.size, 3)
         model = JointGAN(
             form,
