@@ -1,4 +1,4 @@
-"""What the Alibi bridge registers: two explainers, and the engines of the attribute search."""
+"""What the Alibi bridge registers: explainers, engines of the search, networks of the GAN."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @hookimpl
 def dice_extended_register(registry: Registry) -> None:
     """Add the components of the Alibi bridge."""
-    for component in (*_EXPLAINERS, *_ENGINES, _JOB):
+    for component in (*_EXPLAINERS, *_ENGINES, *_GENERATORS, *_DISCRIMINATORS, _JOB):
         registry.add(component)
 
 
@@ -51,6 +51,25 @@ _ENGINES = (
         "alibi_bridge.engines:RandomSearch",
         summary="Uniform draws, the baseline",
     ),
+)
+_GAN = "alibi_bridge.counterfactual_gan"
+_GENERATORS = tuple(
+    Component("gan_generator", name, f"{_GAN}.{target}", extra="images", summary=summary)
+    for name, target, summary in (
+        ("unet", "generator:UNetGenerator", "Convolutional U-Net"),
+        ("swin_unet", "swin:SwinUNetGenerator", "Swin encoder, quantised, convolutional decoder"),
+    )
+)
+_DISCRIMINATORS = tuple(
+    Component("gan_discriminator", name, f"{_GAN}.{target}", extra="images", summary=summary)
+    for name, target, summary in (
+        ("cnn", "discriminator:CNNDiscriminator", "Small convolutional network"),
+        ("resnet3", "discriminator:ResNet3Discriminator", "One block in each of two stages"),
+        ("resnet18", "discriminator:ResNet18Discriminator", "ResNet-18 with group norm"),
+        ("resnet50", "discriminator:ResNet50Discriminator", "ResNet-50 with group norm"),
+        ("swin", "swin:SwinDiscriminator", "Swin transformer"),
+        ("hybrid", "discriminator:HybridDiscriminator", "ResNet-3 and a small Swin"),
+    )
 )
 _JOB = Component(
     "job_task",

@@ -31,6 +31,8 @@ KINDS = (
     "art_metric",
     "alibi_explainer",
     "search_engine",
+    "gan_generator",
+    "gan_discriminator",
     "metric",
     "job_task",
 )

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from alibi_bridge.counterfactual_gan.parts import (
     as_image_size,
+    check_channels,
     check_divisible,
     group_norm,
     standardise,
@@ -17,7 +18,15 @@ from alibi_bridge.counterfactual_gan.parts import (
 )
 from dice_extended_plugin.errors import InvalidInputError
 
-__all__ = ["CNNDiscriminator", "Discriminator", "HybridDiscriminator", "ResNetDiscriminator"]
+__all__ = [
+    "CNNDiscriminator",
+    "Discriminator",
+    "HybridDiscriminator",
+    "ResNet3Discriminator",
+    "ResNet18Discriminator",
+    "ResNet50Discriminator",
+    "ResNetDiscriminator",
+]
 
 #: Blocks, widths and kind of block of each depth. The paper does not say what ResNet-3 is: ours
 #: has a stem and one basic block in each of two stages of half width.
@@ -54,7 +63,8 @@ class Discriminator(nn.Module):
 
     def __init__(self, channels: int, size: int | tuple[int, int], outputs: int = 3) -> None:
         super().__init__()
-        self.channels, self.size, self.outputs = channels, as_image_size(size), outputs
+        self.channels, self.size = check_channels(channels), as_image_size(size)
+        self.outputs = outputs
 
     def finish(self, feature_size: int, spectral: bool, dropout: float) -> None:
         """Add the last layer; to be called at the end of a subclass's constructor."""
@@ -177,6 +187,27 @@ class ResNetDiscriminator(Discriminator):
     def features(self, x: Tensor) -> Tensor:
         """Return the mean of each map of the last stage."""
         return self.network(x).pooler_output.flatten(1)
+
+
+class ResNet3Discriminator(ResNetDiscriminator):
+    """:class:`ResNetDiscriminator` of depth 3."""
+
+    def __init__(self, channels: int, size: int | tuple[int, int], **options: Any) -> None:
+        super().__init__(channels, size, depth=3, **options)
+
+
+class ResNet18Discriminator(ResNetDiscriminator):
+    """:class:`ResNetDiscriminator` of depth 18."""
+
+    def __init__(self, channels: int, size: int | tuple[int, int], **options: Any) -> None:
+        super().__init__(channels, size, depth=18, **options)
+
+
+class ResNet50Discriminator(ResNetDiscriminator):
+    """:class:`ResNetDiscriminator` of depth 50."""
+
+    def __init__(self, channels: int, size: int | tuple[int, int], **options: Any) -> None:
+        super().__init__(channels, size, depth=50, **options)
 
 
 class HybridDiscriminator(Discriminator):

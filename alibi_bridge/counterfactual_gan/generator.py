@@ -13,6 +13,7 @@ from alibi_bridge.counterfactual_gan.parts import (
     NoiseInjection,
     PooledHead,
     as_image_size,
+    check_channels,
     check_divisible,
     group_norm,
     standardise,
@@ -41,7 +42,7 @@ class ResidualGenerator(nn.Module):
         self, channels: int, size: int | tuple[int, int], noise_dim: int, classes: int
     ) -> None:
         super().__init__()
-        self.channels, self.size = channels, as_image_size(size)
+        self.channels, self.size = check_channels(channels), as_image_size(size)
         self.noise_dim, self.classes = noise_dim, classes
         #: What the body adds to the loss (vector quantisation's commitment), set by each pass.
         self.extra_loss: Tensor | None = None

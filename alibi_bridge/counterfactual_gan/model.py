@@ -17,9 +17,7 @@ from alibi_bridge.counterfactual_gan import checkpoints
 from alibi_bridge.counterfactual_gan.inference import JointNetworks
 from alibi_bridge.counterfactual_gan.inputs import check_training, holdout
 from alibi_bridge.counterfactual_gan.names import (
-    DISCRIMINATORS,
-    GENERATORS,
-    check_name,
+    check_names,
     make_discriminator,
     make_generator,
 )
@@ -57,8 +55,8 @@ class JointGAN(JointNetworks):
     image_format : ImageFormat, optional
         Of the images; default: that of the first array fitted.
     generator, discriminator : str, optional
-        A name of :data:`~alibi_bridge.counterfactual_gan.names.GENERATORS` or
-        :data:`~alibi_bridge.counterfactual_gan.names.DISCRIMINATORS`.
+        The name of a registered ``gan_generator`` and ``gan_discriminator``
+        (``dice-extended plugins`` lists them).
     generator_options, discriminator_options : mapping, optional
         Arguments of the two, such as ``{"width": 16}``.
     settings : Settings, optional
@@ -92,8 +90,7 @@ class JointGAN(JointNetworks):
         device: str = "auto",
         random_state: int = 0,
     ) -> None:
-        check_name(GENERATORS, "generator", generator)
-        check_name(DISCRIMINATORS, "discriminator", discriminator)
+        check_names(generator, discriminator)
         self.generator_name, self.discriminator_name = generator, discriminator
         self.generator_options = dict(generator_options or {})
         self.discriminator_options = dict(discriminator_options or {})

@@ -14,6 +14,7 @@ __all__ = [
     "NoiseInjection",
     "PooledHead",
     "as_image_size",
+    "check_channels",
     "check_divisible",
     "group_norm",
     "standardise",
@@ -84,6 +85,19 @@ def as_image_size(size: int | Sequence[int]) -> tuple[int, int]:
             f"{LARGEST}; resize the images"
         )
     return height, width
+
+
+def check_channels(channels: int) -> int:
+    """Return the number of channels, checked.
+
+    Raises
+    ------
+    InvalidInputError
+        Neither 1 nor 3.
+    """
+    if channels not in (1, 3):
+        raise InvalidInputError(f"the networks take images of 1 or 3 channels, not {channels!r}")
+    return int(channels)
 
 
 def check_divisible(size: tuple[int, int], by: int, who: str) -> None:

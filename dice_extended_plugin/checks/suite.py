@@ -32,6 +32,8 @@ _HOST_CLASSES = {
     "art.defences.postprocessor.postprocessor.Postprocessor": "art_defence",
     "alibi.api.interfaces.Explainer": "alibi_explainer",
     "pymoo.core.algorithm.Algorithm": "search_engine",
+    "alibi_bridge.counterfactual_gan.generator.ResidualGenerator": "gan_generator",
+    "alibi_bridge.counterfactual_gan.discriminator.Discriminator": "gan_discriminator",
 }
 #: How long a reason in a report may be.
 _LONGEST = 400

@@ -10,8 +10,6 @@ pytest.importorskip("transformers")
 pytest.importorskip("vector_quantize_pytorch")
 
 from alibi_bridge.counterfactual_gan.names import (  # noqa: E402
-    DISCRIMINATORS,
-    GENERATORS,
     make_discriminator,
     make_generator,
 )
@@ -22,7 +20,12 @@ from alibi_bridge.counterfactual_gan.parts import (  # noqa: E402
 )
 from alibi_bridge.counterfactual_gan.windows import WindowBlocks  # noqa: E402
 from alibi_bridge.seeds import seeded  # noqa: E402
+from dice_extended_plugin.plugins import get_registry  # noqa: E402
 
+GENERATORS, DISCRIMINATORS = (
+    [one.name for one in get_registry().components(kind)]
+    for kind in ("gan_generator", "gan_discriminator")
+)
 SMALL_SWIN = {"embed": 8, "depths": (1, 1), "heads": (2, 4)}
 G_OPTIONS = {"unet": {"width": 4}, "swin_unet": {**SMALL_SWIN, "codes": 16, "width": 8}}
 D_OPTIONS = {
