@@ -58,8 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         make_report(arguments, command_text(arguments))
-    except (InvalidInputError, FileNotFoundError, ImportError) as error:
-        print(f"dice-extended report: {error}", file=sys.stderr)
+    except (InvalidInputError, OSError, ImportError) as error:
+        print(f"dice-extended report: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
 

@@ -168,7 +168,8 @@ def _subject(report: AuditReport) -> Subject:
     else:
         raise InvalidInputError("the data object holds no rows: give queries")
     frame = host.query_frame(pool[[name for name in pool.columns if name in space.names]], space)
-    classes = [] if regression else _classes(report, data, model, space, frame, table_names)
+    scores = _ask_once(data, model, frame)
+    classes = [] if regression else _classes(report, scores.shape[1], table_names)
     if test is not None and not regression:
         coded = encode_outcome(test[data.outcome_name], _known(table_names, classes, test, data))
         test = test.assign(**{data.outcome_name: coded})
@@ -203,14 +204,33 @@ def _check_features(report: AuditReport, space: Any) -> None:
                     f"{argument}: there is no feature {name!r}"
                     f"{did_you_mean(str(name), space.names)}; there are {list(space.names)}"
                 )
+    if not set(space.names) - set(settings.immutable):
+        raise InvalidInputError("immutable holds every feature fixed: there is nothing to change")
     settings.noise.check_names(space)
 
 
-def _classes(
-    report: AuditReport, data: Any, model: Any, space: Any, like: pd.DataFrame, names: list[str]
-) -> list[str]:
-    """Return a name for each column of the model's scores."""
-    n = Judge.of(data, model, like).predict(like.iloc[:1]).shape[1]
+def _ask_once(data: Any, model: Any, like: pd.DataFrame) -> np.ndarray:
+    """Ask the model about one row, so that a table it does not know is told in its own words.
+
+    Raises
+    ------
+    InvalidInputError
+        With what the model raised as its cause.
+    """
+    try:
+        return Judge.of(data, model, like).predict(like.iloc[:1])
+    except InvalidInputError:
+        raise
+    except Exception as error:  # the user's model may raise anything
+        said = " ".join(str(error).split())
+        raise InvalidInputError(
+            f"the model cannot answer rows with the features {list(like.columns)}: "
+            f"{type(error).__name__}: {said}"
+        ) from error
+
+
+def _classes(report: AuditReport, n: int, names: list[str]) -> list[str]:
+    """Return a name for each of the `n` columns of the model's scores."""
     given = None if report.class_names is None else [str(name) for name in report.class_names]
     found = given if given is not None else names
     if given is not None and len(given) != n:

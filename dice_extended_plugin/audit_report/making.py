@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dice_extended_plugin.audit_report.render import require_jinja
 from dice_extended_plugin.audit_report.report import AuditReport
 from dice_extended_plugin.audit_report.settings import ReportSettings
 from dice_extended_plugin.audit_report.subject import as_dice_data, check_outcome
@@ -33,8 +35,9 @@ def make_report(arguments: argparse.Namespace, command: str) -> None:
     """
     settings = _settings(arguments)
     for path in (arguments.out, arguments.json):
-        if path is not None and not path.resolve().parent.is_dir():
-            raise InvalidInputError(f"the folder of {path} does not exist; make it first")
+        if path is not None:
+            _check_writable(path)
+    require_jinja()
     factory = load_factory(arguments.model)
     frame, outcome, continuous = _read(arguments)
     train, test = _split(frame, outcome, arguments.random_state)
@@ -77,6 +80,19 @@ def make_report(arguments: argparse.Namespace, command: str) -> None:
     verdict = report.content["verdict"]
     print(verdict["headline"])
     print(f"written: {arguments.out}" + (f", {arguments.json}" if arguments.json else ""))
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before minutes are spent on what goes into it."""
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise InvalidInputError(f"the folder of {path} does not exist; make it first")
+    if path.is_dir():
+        raise InvalidInputError(
+            f"{path} is a folder; name a file in it, such as {path}/report.html"
+        )
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise InvalidInputError(f"{path} cannot be written here; name a file in another folder")
 
 
 def _settings(arguments: argparse.Namespace) -> ReportSettings:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dice_extended_plugin.audit_report.numbers import percent, short
+from dice_extended_plugin.audit_report.numbers import brief, percent, short
 
 __all__ = ["margin_limits", "margin_points"]
+
+#: With fewer rows in a direction a bootstrap interval says nothing.
+_ENOUGH = 5
+#: Balances between these are called about equal.
+_EQUAL = 0.5, 2.0
 
 
 def margin_points(content: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -20,7 +25,7 @@ def margin_points(content: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _name(classes: list[str], number: int) -> str:
-    return f"“{classes[number]}”" if number < len(classes) else f"class {number}"
+    return f"“{brief(classes[number])}”" if number < len(classes) else f"class {number}"
 
 
 def _balance(margins: Mapping[str, Any], classes: list[str]) -> list[dict[str, str]]:
@@ -29,28 +34,45 @@ def _balance(margins: Mapping[str, Any], classes: list[str]) -> list[dict[str, s
         return []
     weak = min(rows, key=lambda row: row["r_class"])
     name = _name(classes, weak["class"])
-    clear = weak["r_class_high"] is not None and weak["r_class_high"] < 1
+    level, judged = _judged(margins, weak, name)
     text = (
         f"A row that the model gives {name} has to move {short(weak['alpha'], 2)} on average to "
         f"get another answer, and rows of other classes {short(weak['beta'], 2)} to get {name}: a "
-        f"ratio of {short(weak['r_class'], 2)} ({short(weak['r_class_low'], 2)} to "
-        f"{short(weak['r_class_high'], 2)})."
+        f"ratio of {short(weak['r_class'], 2)}"
     )
+    if weak["r_class_low"] is not None:
+        text += f" ({short(weak['r_class_low'], 2)} to {short(weak['r_class_high'], 2)})"
     if len(classes) > 2:
         text = text.replace("on average", "on average, summed over the other classes,")
-    text += (
-        f" {name} is the easiest to be pushed out of."
-        if clear
-        else " The interval holds 1: no class is clearly weaker than another."
-    )
     return [
         {
-            "level": "mixed" if clear else "good",
+            "level": level,
             "title": "Are the classes equally hard to leave?",
-            "text": text,
+            "text": f"{text}. {judged}",
             "see": "classes",
         }
     ]
+
+
+def _judged(margins: Mapping[str, Any], weak: Mapping[str, Any], name: str) -> tuple[str, str]:
+    """Return the level and the words of what the weakest class's balance shows."""
+    rows = min(_found(margins, row["class"]) for row in margins["classes"])
+    low, high = weak["r_class_low"], weak["r_class_high"]
+    if low is None or rows < _ENOUGH:
+        return "info", f"With {rows} row{'' if rows == 1 else 's'} in a direction it may be chance."
+    if high < 1:
+        return "mixed", f"{name} is the easiest to be pushed out of."
+    if _EQUAL[0] <= low and high <= _EQUAL[1]:
+        return "good", "The interval holds 1 and is narrow: they are about equally hard to leave."
+    return "info", "The interval holds 1: the difference may be chance."
+
+
+def _found(margins: Mapping[str, Any], number: int) -> int:
+    """Return the rows behind a class's balance, in the direction that has fewest."""
+    pairs = margins["pairs"]
+    return min(
+        (row["found"] for row in pairs if number in (row["source"], row["target"])), default=0
+    )
 
 
 def _success(margins: Mapping[str, Any]) -> list[dict[str, str]]:

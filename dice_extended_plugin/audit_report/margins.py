@@ -120,6 +120,7 @@ def given_margins(report: Any, curve: Any = None) -> dict[str, Any]:
         "reasons": dict(report.reasons),
         "curve": None,
     }
+    _without_single_rows(figures)
     if curve is not None:
         figures["curve"] = {
             "epsilons": curve.epsilons,
@@ -130,6 +131,18 @@ def given_margins(report: Any, curve: Any = None) -> dict[str, Any]:
             "left_out": curve.left_out,
         }
     return figures
+
+
+def _without_single_rows(figures: dict[str, Any]) -> None:
+    """Take out intervals of a single row: its bootstrap is a point, and looks sure."""
+    lonely = set()
+    for row in figures["pairs"]:
+        if row["found"] == 1:
+            row["low"] = row["high"] = None
+            lonely |= {row["source"], row["target"]}
+    for row in figures["classes"]:
+        if row["class"] in lonely:
+            row["r_class_low"] = row["r_class_high"] = None
 
 
 def encoded_classifier(judge: Judge, n_classes: int) -> Any:

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["cell_text", "jsonable", "percent", "short"]
+__all__ = ["brief", "cell_text", "jsonable", "percent", "short"]
+
+_BRIEF = 60
+
+
+def brief(text: str) -> str:
+    """Return a name short enough for a sentence: its beginning where it is very long."""
+    return text if len(text) <= _BRIEF else text[: _BRIEF - 1].rstrip() + "…"
 
 
 def short(value: Any, digits: int = 3) -> str:

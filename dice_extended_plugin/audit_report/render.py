@@ -11,10 +11,10 @@ from typing import Any
 
 from dice_extended_plugin.audit_report import charts
 from dice_extended_plugin.audit_report.glossary import plain_name
-from dice_extended_plugin.audit_report.numbers import percent, short
+from dice_extended_plugin.audit_report.numbers import brief, percent, short
 from dice_extended_plugin.audit_report.views import views
 
-__all__ = ["render", "render_summary"]
+__all__ = ["render", "render_summary", "require_jinja"]
 
 _FOLDER = Path(__file__).parent / "templates"
 
@@ -51,6 +51,11 @@ def render_summary(content: Mapping[str, Any] | None) -> str:
         )
     html: str = _environment().get_template("summary.html.j2").render(**content)
     return html
+
+
+def require_jinja() -> None:
+    """Raise the ImportError that names the extra, where Jinja2 is missing."""
+    _environment()
 
 
 def _policy(style: str, script: str) -> str:
@@ -100,7 +105,7 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=_percent, short=short, plain=plain_name, breakable=_breakable
+        brief=brief, percent=_percent, short=short, plain=plain_name, breakable=_breakable
     )
     environment.globals.update(bar=charts.bar, stacked=charts.stacked, whisker=charts.whisker)
     return environment

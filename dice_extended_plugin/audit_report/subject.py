@@ -95,6 +95,7 @@ def as_dice_data(
             )
         table = getattr(data, "data_df", None)
         return data, [] if table is None else _names(table[data.outcome_name])
+    _check_columns(data)
     column = check_outcome(data, outcome)
     names = _names(data[column])
     frame = data.assign(**{column: encode_outcome(data[column], names)})
@@ -109,6 +110,19 @@ def as_dice_data(
         ),
         names,
     )
+
+
+def _check_columns(frame: pd.DataFrame) -> None:
+    """Refuse names that dice-ml cannot tell apart or does not take."""
+    twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+    if twice:
+        raise InvalidInputError(f"data: more than one column is called {twice}; rename them")
+    odd = [name for name in frame.columns if not isinstance(name, str)]
+    if odd:
+        raise InvalidInputError(
+            f"data: column names must be texts, not {odd[:5]}; write "
+            f"frame.rename(columns=str), and train the model on that"
+        )
 
 
 def check_outcome(frame: pd.DataFrame, outcome: str | None) -> str:

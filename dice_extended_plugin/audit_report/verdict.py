@@ -10,12 +10,14 @@ from typing import Any
 
 from dice_extended_plugin.audit_report.image_words import image_limits, image_points
 from dice_extended_plugin.audit_report.margin_words import margin_limits, margin_points
-from dice_extended_plugin.audit_report.numbers import percent, short
+from dice_extended_plugin.audit_report.numbers import brief, percent, short
 
 __all__ = ["LEVELS", "verdict"]
 
 #: Level -> from which share on it is given.
 LEVELS = {"good": 0.9, "mixed": 0.5, "poor": 0.0}
+#: With fewer rows no level is given: ten of ten leave everything from 72 % on open.
+_ENOUGH = 10
 
 
 def verdict(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def verdict(content: Mapping[str, Any]) -> dict[str, Any]:
     level, headline = "info", _image_headline(content)
     if recourse is not None:
         counts = recourse["outcomes"]["robust"]
-        level = _level(counts["share"])
+        level = _level(counts["share"], counts["n"])
         headline = _headline(content, counts)
         points += _recourse_points(content)
         limits += _recourse_limits(content)
@@ -57,7 +59,10 @@ def _image_headline(content: Mapping[str, Any]) -> str:
     return "What was found is below; no single sentence says it all."
 
 
-def _level(share: float) -> str:
+def _level(share: float, n: int = _ENOUGH) -> str:
+    """Return the level of a share of `n` rows."""
+    if n < _ENOUGH:
+        return "info"
     return next(name for name, least in LEVELS.items() if share >= least)
 
 
@@ -80,8 +85,8 @@ def _headline(content: Mapping[str, Any], counts: Mapping[str, Any]) -> str:
     directions = content["recourse"]["directions"]
     starts = {row["from"] for row in directions}
     ends = {row["to"] for row in directions}
-    now = f" the model answers with “{starts.pop()}”" if len(starts) == 1 else ""
-    then = f"“{ends.pop()}”" if len(ends) == 1 else "the other outcome"
+    now = f" the model answers with “{brief(starts.pop())}”" if len(starts) == 1 else ""
+    then = f"“{brief(ends.pop())}”" if len(ends) == 1 else "the other outcome"
     return f"{who}{now}, {survive} {verb} a change to {then} that survives small errors."
 
 
@@ -92,20 +97,21 @@ def _recourse_points(content: Mapping[str, Any]) -> list[dict[str, str]]:
     lost = robust["found"] - robust["survive"]
     points = [
         _point(
-            "good" if robust["found"] == n else _level(robust["found"] / n),
+            _level(robust["found"] / n, n),
             "Is there a way?",
             f"{_of(robust['found'], n, content)} have at least one change after which the model "
             f"itself gives the wanted outcome.",
             "recourse",
         ),
         _point(
-            _level(robust["share"]),
+            _level(robust["share"], n),
             "Does it hold under small errors?",
             f"For {_of(robust['survive'], n, content)} ({percent(robust['share'])}; in 95 of 100 "
             f"such samples between {percent(robust['low'])} and {percent(robust['high'])}) the "
             f"recommended change keeps the wanted outcome in at least "
             f"{percent(settings['survive_at'])} of {settings['n_draws']} disturbances that the "
-            f"search has not seen. For {lost} there is a change, but it is fragile.",
+            f"search has not seen."
+            + (f" For {lost} there is a change, but it is fragile." if lost else ""),
             "noise",
         ),
     ]
@@ -128,12 +134,13 @@ def _against_plain(
             f" The price: it asks for {short(far['mean_a'] / far['mean_b'], 2)} times the change."
         )
     gain = robust["survive"] - plain["survive"]
+    than = f"{abs(gain)} {'fewer' if gain > 0 else 'more'}" if gain else "as many"
     return _point(
         "info",
         "What does looking for robust changes bring?",
         f"The nearest change of the same search without regard for errors survives for "
-        f"{_of(plain['survive'], plain['n'], content)}, {abs(gain)} "
-        f"{'fewer' if gain >= 0 else 'more'}.{price}",
+        f"{_of(plain['survive'], plain['n'], content)}, "
+        f"{than}.{price}",
         "noise",
     )
 
@@ -152,7 +159,7 @@ def _stronger(content: Mapping[str, Any]) -> dict[str, str]:
         else "."
     )
     return _point(
-        _level(kept / n),
+        _level(kept / n, n),
         "And under other errors?",
         f"With errors {short(curve['factors'][place])} times as large {_of(kept, n, content)} keep "
         f"a change that survives{more}",
@@ -190,9 +197,9 @@ def _group_points(content: Mapping[str, Any]) -> list[dict[str, str]]:
         points.append(
             _point(
                 "mixed" if apart else "info",
-                f"Is it the same for every {feature}?",
-                f"“{low['level']}”: {_of(low['survive'], low['n'], content)} get a change that "
-                f"survives; “{high['level']}”: {high['survive']} of {high['n']}. "
+                f"Is it the same for every {brief(feature)}?",
+                f"“{brief(low['level'])}”: {_of(low['survive'], low['n'], content)} get a change "
+                f"that survives; “{brief(high['level'])}”: {high['survive']} of {high['n']}. "
                 + (
                     "The difference is larger than chance alone would easily bring."
                     if apart
@@ -216,7 +223,8 @@ def _quality(content: Mapping[str, Any]) -> list[dict[str, str]]:
             f"It is right for {percent(quality['accuracy'])} of {quality['n']} rows that it "
             f"{'was not' if quality['unseen'] else 'may have been'} trained on (95 % interval "
             f"{percent(quality['low'])} to {percent(quality['high'])}); always saying "
-            f"“{quality['majority_class']}” would be right for {percent(quality['majority'])}."
+            f"“{brief(quality['majority_class'])}” would be right for "
+            f"{percent(quality['majority'])}."
             + ("" if beats else " It is not clearly better than that."),
             "subject",
         )
@@ -225,14 +233,18 @@ def _quality(content: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def _recourse_limits(content: Mapping[str, Any]) -> list[str]:
     subject, settings = content["subject"], content["settings"]
-    _, many = settings["noun"]
+    one, many = settings["noun"]
+    counts = content["recourse"]["outcomes"]["robust"]
+    n = counts["n"]
     fixed = settings["immutable"]
     held = (
         f"Held fixed: {', '.join(fixed)}; every other feature may change."
         if fixed
         else "No feature was declared immutable: a change may touch age, sex or anything else in "
-        "the table. Read “What has to change” before acting on it."
+        "the table."
     )
+    if not fixed and counts["found"]:
+        held += " Read “What has to change” before acting on it."
     limits = [
         f"The {many} are {subject['queries_from']}. For others the shares may differ within the "
         f"intervals given, and beyond them where the others are of another kind.",
@@ -242,6 +254,12 @@ def _recourse_limits(content: Mapping[str, Any]) -> list[str]:
         "says neither that the change can be made nor what else it would bring about.",
         held,
     ]
+    if n < _ENOUGH:
+        limits.insert(
+            0,
+            f"Only {n} {one if n == 1 else many} {'was' if n == 1 else 'were'} asked: too few to "
+            f"judge the model by. Read the intervals.",
+        )
     if not content["settings"]["n_retrained"]:
         limits.append(
             "Only this model was asked. Whether the changes hold for the next one, trained on "

@@ -18,9 +18,11 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="Selenium is not in
 pytest.importorskip("jinja2", reason="Jinja2 is not installed (extra 'report')")
 
 from image_cases import image_audit  # noqa: E402
-from report_cases import make, small  # noqa: E402
+from report_cases import make, pipeline, small  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
+
+from dice_extended_plugin.audit_report import AuditReport  # noqa: E402
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -143,6 +145,49 @@ def test_the_page_never_scrolls_sideways(shown, width):
         "return [document.documentElement.scrollWidth, window.innerWidth]"
     )
     assert view == width and reach <= width
+
+
+@pytest.fixture(scope="module")
+def odd_path(tmp_path_factory):
+    """Return a report whose names are hundreds of letters without a space."""
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"A" * 500: rng.normal(size=90), "level": rng.choice(["L" * 900, "k"], 90)}
+    )
+    outcome = np.where(frame["A" * 500] > 0, "Y" * 800, "no")
+    settings = small(n_queries=4, n_attacked=0, groups=["level"], noun=("c" * 90, "d" * 90))
+    file = tmp_path_factory.mktemp("odd") / "odd.html"
+    AuditReport(
+        pipeline(frame, outcome),
+        frame.assign(answer=outcome),
+        outcome="answer",
+        title="T" * 400,
+        settings=settings,
+    ).to_html(file)
+    return file
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_long_names_stay_on_the_page(shown, odd_path, width):
+    driver = shown(width, file=odd_path)
+    driver.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    reach = driver.execute_script("return document.documentElement.scrollWidth")
+    assert reach <= width
+
+
+def test_captions_are_whole_on_a_phone(shown):
+    """A table may go on to the right; what it is called must not."""
+    driver = shown(PHONE)
+    driver.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    ends = driver.execute_script(
+        "return [...document.querySelectorAll('caption > *')].map(c => "
+        "{ const r = document.createRange(); r.selectNodeContents(c); "
+        "return r.getBoundingClientRect().right; })"
+    )
+    assert len(ends) > 10 and max(ends) <= PHONE
 
 
 def test_pointing_shows_the_value(shown):

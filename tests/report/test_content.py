@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from copy import deepcopy
 
 import numpy as np
 import pytest
 from report_cases import make, pipeline, small
 
 from dice_extended_plugin.audit_report import AuditReport
+from dice_extended_plugin.audit_report.verdict import verdict
 from dice_extended_plugin.dice_sorensen import wilson_interval
 from dice_extended_plugin.errors import InvalidInputError
 
@@ -105,9 +107,30 @@ def test_the_verdict_quotes_the_figures(report):
     assert f"right for {100 * right:.0f} %" in texts
     limits = " ".join(content["verdict"]["limits"])
     assert "Held fixed: age" in limits and "not a cause in life" in limits
-    assert content["verdict"]["level"] == (
-        "good" if counts["share"] >= 0.9 else "mixed" if counts["share"] >= 0.5 else "poor"
-    )
+    assert content["verdict"]["level"] == "info" and "Only 8 people were asked" in limits
+
+
+@pytest.mark.parametrize(
+    ("survive", "n", "level"),
+    [(18, 20, "good"), (10, 20, "mixed"), (9, 20, "poor"), (9, 9, "info"), (0, 9, "info")],
+)
+def test_a_level_needs_ten_rows(report, survive, n, level):
+    content = deepcopy(report.content)
+    counts = content["recourse"]["outcomes"]["robust"]
+    counts |= {"n": n, "found": n, "survive": survive, "share": survive / n}
+    found = verdict(content)
+    assert found["level"] == found["points"][1]["level"] == level
+    assert any("too few" in text for text in found["limits"]) == (n < 10)
+
+
+def test_as_many_and_none_fragile_are_said_so(report):
+    content = deepcopy(report.content)
+    for name in ("robust", "plain"):
+        counts = {"n": 20, "found": 12, "survive": 12, "share": 0.6, "low": 0.4, "high": 0.8}
+        content["recourse"]["outcomes"][name] |= counts
+    texts = [point["text"] for point in verdict(content)["points"]]
+    assert "survives for 12 of 20 people, as many." in texts[2]
+    assert "fragile" not in texts[1]
 
 
 def test_no_declared_immutable_feature_is_said(table):
@@ -152,14 +175,14 @@ def test_finished_margins_alone():
     pytest.importorskip("jinja2")
     from art_bridge.report import RobustnessReport
 
-    m = 6
+    m = 10
     done = RobustnessReport(
         n_classes=2,
         n_rows=m,
         row=np.arange(m),
-        source=np.array([0, 0, 0, 1, 1, 1]),
-        target=np.array([1, 1, 1, 0, 0, 0]),
-        distance=np.array([1.0, 1.1, 0.9, 4.0, 4.2, 3.8]),
+        source=np.repeat([0, 1], 5),
+        target=np.repeat([1, 0], 5),
+        distance=np.array([1.0, 1.1, 0.9, 1.05, 0.95, 4.0, 4.2, 3.8, 4.1, 3.9]),
         success=np.ones(m, bool),
         probability=np.full(m, 0.6),
         counterfactuals=np.zeros((m, 2), np.float32),
@@ -172,7 +195,7 @@ def test_finished_margins_alone():
     assert "class 0 is the easiest to be pushed out of" in point["text"]
     assert "a ratio of 0.25" in point["text"]
     page = report.to_html()
-    assert "3 of 3" in page and 'id="recourse"' not in page
+    assert "5 of 5" in page and 'id="recourse"' not in page
 
 
 def test_equal_inputs_give_equal_bytes(table, report, html):
