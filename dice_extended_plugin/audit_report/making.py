@@ -23,6 +23,7 @@ from dice_extended_plugin.factories import load_factory
 __all__ = ["make_model", "make_report"]
 
 _TEST_SHARE = 0.25
+_LEAST_ROWS = 8
 
 
 def make_report(arguments: argparse.Namespace, command: str) -> None:
@@ -180,7 +181,7 @@ def _read(arguments: argparse.Namespace) -> tuple[pd.DataFrame, str, list[str]]:
         )
     try:
         frame = pd.read_csv(path)
-    except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
+    except (ValueError, OSError, EOFError) as error:  # pandas' parser errors are ValueErrors
         raise InvalidInputError(f"--data: {path} cannot be read as CSV: {error}") from error
     outcome = check_outcome(frame, arguments.outcome)
     missing = [name for name in frame.columns if frame[name].isna().any()]
@@ -197,8 +198,18 @@ def _split(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     from sklearn.model_selection import train_test_split
 
+    if len(frame) < _LEAST_ROWS:
+        raise InvalidInputError(
+            f"--data: the table has {len(frame)} rows; at least {_LEAST_ROWS} are needed, some of "
+            f"them kept back for testing"
+        )
     counts = frame[outcome].value_counts()
-    if counts.min() < 2 or len(frame) < 8:
+    if pd.api.types.is_float_dtype(frame[outcome]) and (frame[outcome] % 1).any():
+        raise InvalidInputError(
+            f"--outcome: {outcome!r} holds real numbers, no classes; for a regression model write "
+            f"AuditReport(..., desired_range=(low, high)) in Python"
+        )
+    if counts.min() < 2:
         raise InvalidInputError(
             f"--data: too few rows to keep some back for testing; the class {counts.idxmin()!r} "
             f"has {counts.min()}"

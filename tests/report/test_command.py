@@ -6,12 +6,13 @@ import argparse
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("jinja2", reason="Jinja2 is not installed (extra 'report')")
 
-from dice_extended_plugin.audit_report import command
+from dice_extended_plugin.audit_report import command, making
 from dice_extended_plugin.audit_report.making import make_model
 from dice_extended_plugin.errors import InvalidInputError
 
@@ -32,6 +33,12 @@ def nothing(features, outcome):
 
 def broken(features, outcome):
     raise KeyError("a column")
+
+
+def others():
+    import pandas as pd
+
+    return LogisticRegression().fit(pd.DataFrame({"c": [0, 1], "d": [0, 1]}), ["no", "yes"])
 """
 
 
@@ -45,6 +52,9 @@ def folder(tmp_path, monkeypatch):
     frame = pd.DataFrame({"a": rng.normal(size=120).round(2), "b": rng.integers(0, 9, 120)})
     frame["answer"] = np.where(frame["a"] + frame["b"] / 4 > 1, "yes", "no")
     frame.to_csv(tmp_path / "table.csv", index=False)
+    frame.head(0).to_csv(tmp_path / "header.csv", index=False)
+    frame.assign(answer=frame["a"] + 0.5).to_csv(tmp_path / "numbers.csv", index=False)
+    (tmp_path / "broken.csv.gz").write_text("a,b,answer", encoding="utf-8")
     (tmp_path / "own_models.py").write_text(FACTORY, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     sys.modules.pop("own_models", None)
@@ -106,7 +116,18 @@ def test_a_data_set_by_name(folder, capsys):
         (("--model", "own_models:factorx"), "factorx"),
         (("--model", "own_models:nothing"), "returned nothing"),
         (("--model", "own_models:broken"), "broken failed: KeyError"),
+        (("--data", "header.csv"), "the table has 0 rows"),
+        (("--data", "broken.csv.gz"), "broken.csv.gz cannot be read as CSV"),
+        (("--data", "numbers.csv"), "real numbers, no classes; for a regression model"),
+        (("--model", "own_models:others"), "cannot answer rows with the features ['a', 'b']"),
         (("--out", "nowhere/r.html"), "does not exist"),
+        (("--out", "."), ". is a folder; name a file in it"),
+        pytest.param(
+            ("--out", "/dev/full"),
+            "No space left on device",
+            marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here"),
+        ),
+        (("--json", "nowhere/r.json"), "does not exist"),
         (("--noun", "client"), "--noun must be"),
         (("--queries", 0), "n_queries"),
         (("--desired-class", "maybe"), "no class 'maybe'"),
@@ -119,6 +140,25 @@ def test_mistakes_in_one_line(folder, capsys, words, told):
     assert told in err and err.startswith("dice-extended report: ")
     assert len(err.splitlines()) == 1 and out == ""
     assert not (folder / "r.html").exists()
+
+
+def test_a_folder_without_permission_is_told_before_any_search(folder, capsys, monkeypatch):
+    # Root may write anywhere: what the system says is put in its place.
+    monkeypatch.setattr(making.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(making, "load_factory", lambda text: pytest.fail("went on"))
+    assert call(*BASE, *QUICK, "--out", "r.html") == 2
+    assert "r.html cannot be written here" in capsys.readouterr().err
+
+
+def test_a_missing_jinja_is_told_before_any_search(folder, capsys, monkeypatch):
+    from dice_extended_plugin.audit_report import render
+
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setattr(making, "load_factory", lambda text: pytest.fail("went on"))
+    render._environment.cache_clear()
+    assert call(*BASE, *QUICK, "--out", "r.html") == 2
+    assert "dice-extended[report]" in capsys.readouterr().err
+    render._environment.cache_clear()
 
 
 def test_missing_values_are_named(folder, capsys):
