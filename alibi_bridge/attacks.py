@@ -109,6 +109,11 @@ class StrengthCurve:
             columns["p_fake"] = self.p_fake.mean(axis=1)
         return pd.DataFrame(columns)
 
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.html_tables import frame_table
+
+        return frame_table(self.to_frame(), f"{len(self.y)} images changed by {self.kind}")
+
 
 def attack_curve(
     network: nn.Module,

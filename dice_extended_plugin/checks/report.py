@@ -85,6 +85,25 @@ class CheckReport:
             "outcomes": [asdict(one) for one in self.outcomes],
         }
 
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.html_tables import Cell, facts, table, titled
+
+        rows = [
+            [
+                " ".join(part for part in (one.kind, one.component, one.backend) if part),
+                one.check,
+                one.level,
+                Cell(one.status) if one.status == "failed" else one.status,
+                one.reason,
+            ]
+            for one in self.outcomes
+        ]
+        return titled(
+            f"{self.target}: {'ok' if self.ok else 'not ok'}",
+            facts({name: self.count(name) for name in ("ok", "failed", "skipped")}),
+            table(["component", "check", "level", "status", "reason"], rows, most_rows=len(rows)),
+        )
+
     def __str__(self) -> str:
         return "\n".join(self._lines())
 

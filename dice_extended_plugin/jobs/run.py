@@ -89,6 +89,19 @@ class JobResult:
         """Return the failed rows with their reasons, in order."""
         return Store(self.folder).failures()
 
+    def _repr_html_(self) -> str:
+        """Show counts and summary; the rows, of which there may be millions, stay in the folder."""
+        from dice_extended_plugin.html_tables import facts, table, titled
+
+        state = {"status": self.status} | ({"reason": self.reason} if self.reason else {})
+        counts = {"rows": self.n_rows, "done": self.n_done, "failed": self.n_failed}
+        rows = [[name, value] for name, value in (self.summary or {}).items()]
+        return titled(
+            f"Job in {self.folder}",
+            facts({**state, **counts, "rows a second": self.rows_per_second}),
+            table(["figure", "value"], rows) if rows else "",
+        )
+
 
 def run_job(
     task: str,

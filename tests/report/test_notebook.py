@@ -168,6 +168,38 @@ def test_results_of_the_alibi_bridge():
     pyplot.close("all")
 
 
+def test_a_conformance_report_shows_itself():
+    from dice_extended_plugin.checks.report import CheckOutcome, CheckReport
+
+    shown = ("metric", "mine", None, "check_range", "required")
+    outcomes = (
+        CheckOutcome(*shown, "ok", "", 0.1),
+        CheckOutcome(*shown, "failed", "<b> out of range", 0.1),
+    )
+    text = CheckReport("metric:mine", outcomes)._repr_html_()
+    assert "metric:mine: not ok" in text and "&lt;b&gt; out of range" in text
+    assert text.count("outline") == 1 and "ok: 1" in text
+
+
+def test_a_job_shows_itself(tmp_path):
+    from dice_extended_plugin.jobs.run import JobResult
+
+    done = JobResult(tmp_path, "stopped", "max_rows <5>", 20, 5, 1, 2.0, 4, {"validity": 0.75})
+    text = done._repr_html_()
+    assert "stopped" in text and "max_rows &lt;5&gt;" in text
+    assert "rows a second: 2" in text and "0.75" in text
+    assert "validity" not in JobResult(tmp_path, "begun", "", 20, 0, 0)._repr_html_()
+
+
+def test_a_curve_of_attacked_images_shows_itself():
+    pytest.importorskip("torch")
+    from alibi_bridge.attacks import StrengthCurve
+
+    curve = StrengthCurve("pgd", np.array([0.0, 0.1]), np.array([0, 1]), np.array([[0, 1], [1, 1]]))
+    text = curve._repr_html_()
+    assert "2 images changed by pgd" in text and "0.6667" in text
+
+
 def test_every_plot_of_ours_takes_axes():
     pytest.importorskip("matplotlib")
     from alibi_bridge import audit, pictures
