@@ -12,7 +12,7 @@ import numpy as np
 
 from dice_extended_plugin.errors import InvalidInputError, did_you_mean
 
-__all__ = ["check_attributes", "pick_columns", "read_attribute_table"]
+__all__ = ["check_attributes", "check_columns", "pick_columns", "read_attribute_table"]
 
 #: Larger tables are refused before they are read; CelebA's has 26 MB.
 MAX_TABLE_BYTES = 1 << 29
@@ -46,6 +46,7 @@ def check_attributes(
         twice.
     """
     names = tuple(names)
+    check_columns(A, names)
     table = np.asarray(A)
     if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
         raise InvalidInputError("attributes must be a list of one or more names")
@@ -61,6 +62,12 @@ def check_attributes(
     if table.dtype == object or not (np.issubdtype(table.dtype, np.number) or table.dtype == bool):
         raise InvalidInputError(f"A holds {table.dtype}, not numbers")
     signed = bool((table == -1).any())
+    if signed and (table == 0).any():
+        (row, column), (other, place) = (np.argwhere(table == value)[0] for value in (-1, 0))
+        raise InvalidInputError(
+            f"attribute {names[column]!r} is −1 at row {row}, but {names[place]!r} is 0 at row "
+            f"{other}; attributes are 0 and 1, or −1 and 1"
+        )
     fine = np.isin(table, (-1, 1) if signed else (0, 1))
     if not fine.all():
         row, column = np.argwhere(~fine)[0]
@@ -81,6 +88,24 @@ def check_attributes(
     return binary, names
 
 
+def check_columns(A: Any, names: Sequence[str]) -> None:
+    """Raise InvalidInputError if `A` is a table whose columns bear other names, or another order.
+
+    Parameters
+    ----------
+    A : array-like
+        Only a pandas data frame has names; numbered columns are taken as they come.
+    names : sequence of str
+        Of the columns, in their order.
+    """
+    columns = list(getattr(A, "columns", ()))
+    if columns != list(names) and any(isinstance(column, str) for column in columns):
+        raise InvalidInputError(
+            f"the table of attributes has the columns {', '.join(map(str, columns))}, expected "
+            f"{', '.join(map(str, names))}, in this order"
+        )
+
+
 def pick_columns(known: Sequence[str], wanted: Sequence[str] | None) -> list[int]:
     """Return the places of the `wanted` names, all if None.
 
@@ -91,6 +116,8 @@ def pick_columns(known: Sequence[str], wanted: Sequence[str] | None) -> list[int
     """
     if wanted is None:
         return list(range(len(known)))
+    if isinstance(wanted, str):
+        raise InvalidInputError(f"attributes must be a list of names, not the text {wanted!r}")
     places = {name: place for place, name in enumerate(known)}
     for name in wanted:
         if name not in places:

@@ -17,6 +17,8 @@ __all__ = ["ImageFormat"]
 
 #: Floats may leave the range by this share of it: resizing and float32 rounding do.
 _SLACK = 1e-3
+#: In a wider range, images that reach no farther than 1 above black have been scaled to [0, 1].
+_WIDE = 100.0
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,7 @@ class ImageFormat:
             )
         if self.height < 1 or self.width < 1:
             raise InvalidInputError(f"images of {self.height} x {self.width} pixels are empty")
-        low, high = self.value_range
-        if not (np.isfinite(low) and np.isfinite(high) and low < high):
-            raise InvalidInputError(
-                f"value_range is (value of black, value of white), got {self.value_range}"
-            )
-        object.__setattr__(self, "value_range", (float(low), float(high)))
+        object.__setattr__(self, "value_range", _range(self.value_range))
 
     @classmethod
     def of(
@@ -135,6 +132,7 @@ class ImageFormat:
         if np.iscomplexobj(X):
             raise InvalidInputError(f"{name} holds complex numbers")
         if X.dtype == np.uint8 and self.value_range == (0.0, 255.0):
+            self._check_scale(X, name)
             return X
         as_float = X.astype(np.float32)
         if not np.isfinite(as_float).all():
@@ -151,6 +149,7 @@ class ImageFormat:
                 f"value_range=({low:g}, {high:g}); scale the images or give their value_range, "
                 f"where need be in an ImageFormat"
             )
+        self._check_scale(as_float, name)
         return as_float
 
     def to_tensor(self, X: np.ndarray, device: Any = "cpu") -> torch.Tensor:
@@ -190,6 +189,16 @@ class ImageFormat:
         except (TypeError, KeyError) as error:
             raise InvalidInputError(f"not the description of an image format: {error}") from error
 
+    def _check_scale(self, X: np.ndarray, name: str) -> None:
+        """Refuse images scaled to [0, 1] where white is 255: all would count as black."""
+        low, high = self.value_range
+        if X.size and high - low > _WIDE and low < X.max() <= low + 1.0:
+            raise InvalidInputError(
+                f"{name} has values from {X.min():.4g} to {X.max():.4g} only, next to nothing of "
+                f"value_range=({low:g}, {high:g}): the images seem to be scaled to [0, 1]; scale "
+                f"them to the range, or give their own value_range"
+            )
+
     def _layout_hint(self, X: np.ndarray) -> str:
         other = ImageFormat(
             self.height, self.width, self.channels, self.value_range, not self.channels_last
@@ -199,3 +208,15 @@ class ImageFormat:
         if X.ndim == 3 and X.shape == self.shape:
             return "; a single image needs a first dimension of 1"
         return ""
+
+
+def _range(value: Any) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in value)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise InvalidInputError(
+            f"value_range is (value of black, value of white), got {value!r:.80}"
+        )
+    return low, high

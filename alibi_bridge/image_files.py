@@ -84,12 +84,18 @@ class FolderSource(HeldSource):
     ) -> None:
         if on_bad not in ("raise", "skip"):
             raise InvalidInputError(f"on_bad must be 'raise' or 'skip', it is {on_bad!r}")
+        _check_side(size, "size")
+        if crop is not None:
+            _check_side(crop, "crop", most=_MOST_PIXELS)
         self._folder, self._crop = Path(folder), crop
         if not self._folder.is_dir():
             raise InvalidInputError(f"there is no folder {self._folder}")
         self._format = ImageFormat(size, size, 3, (0.0, 255.0))
         files, names, values = read_attribute_table(table)
         columns = pick_columns(names, attributes)
+        chosen = [names[column] for column in columns]
+        with _named(table):  # before every file is read
+            check_attributes(values[:, columns], chosen, len(files))
         self.skipped = self._find_bad(files, verify)
         if self.skipped and on_bad == "raise":
             name, reason = next(iter(self.skipped.items()))
@@ -103,9 +109,10 @@ class FolderSource(HeldSource):
         if self.skipped:
             _logger.warning("%d of %d images are left out", len(self.skipped), len(files))
         self.files = tuple(files[row] for row in kept)
-        self.A, self._attributes = check_attributes(
-            values[np.ix_(kept, columns)], [names[column] for column in columns], len(kept)
-        )
+        with _named(table):
+            self.A, self._attributes = check_attributes(
+                values[np.ix_(kept, columns)], chosen, len(kept)
+            )
         known = set(files)
         self.unlisted = tuple(
             sorted(
@@ -181,6 +188,9 @@ class JpegSource(HeldSource):
         size: int | None = None,
         attributes: Sequence[str] | None = None,
     ) -> None:
+        if size is not None:
+            _check_side(size, "size")
+        self._name = Path(path).name
         needed = ("jpeg", "offsets", "attributes", "attribute_names")
         parts = read_npz(path, needed, optional=("split",))
         names = _names(parts["attribute_names"], path)
@@ -192,12 +202,17 @@ class JpegSource(HeldSource):
             raise InvalidInputError(
                 f"{path}: attributes has shape {values.shape}, expected {(len(steps), len(names))}"
             )
-        self.A, self._attributes = check_attributes(
-            values[:, columns], [names[column] for column in columns], len(steps)
-        )
+        with _named(path):
+            self.A, self._attributes = check_attributes(
+                values[:, columns], [names[column] for column in columns], len(steps)
+            )
         self.split = parts.get("split")
+        if self.split is not None and self.split.shape != (len(steps),):
+            raise InvalidInputError(
+                f"{path}: split has shape {self.split.shape}, expected ({len(steps)},)"
+            )
         if size is None:
-            size = _open(self._bytes(0), "image 0").height
+            size = _open(self._bytes(0), f"{self._name}: image 0").height
             if size > _MOST_SIDE:
                 raise InvalidInputError(f"{path}: image 0 is {size} pixels high; give a size")
         self._format = ImageFormat(size, size, 3, (0.0, 255.0))
@@ -207,7 +222,8 @@ class JpegSource(HeldSource):
         index = checked_rows(indices, len(self))
         images = np.empty((len(index), *self._format.shape), dtype=np.uint8)
         for place, row in enumerate(index):
-            images[place] = fit_image(self._bytes(row), self._format.height, name=f"image {row}")
+            name = f"{self._name}: image {row}"
+            images[place] = fit_image(self._bytes(row), self._format.height, name=name)
         return images, self.A[index]
 
     def _bytes(self, row: int) -> bytes:
@@ -246,7 +262,8 @@ def load_npz(
         raise InvalidInputError(
             f"{path}: {values} has shape {table.shape}, {names} names {len(known)} columns"
         )
-    return ArraySource(parts[images], table[:, columns], [known[column] for column in columns])
+    with _named(path):
+        return ArraySource(parts[images], table[:, columns], [known[column] for column in columns])
 
 
 def fit_image(
@@ -256,7 +273,7 @@ def fit_image(
     *,
     name: str = "image",
 ) -> np.ndarray:
-    """Read an image, cut out its central square, and resize it.
+    """Read an image, turn it as its EXIF data say, cut out its central square, and resize it.
 
     Parameters
     ----------
@@ -275,13 +292,19 @@ def fit_image(
     Raises
     ------
     InvalidInputError
-        A ``ValueError``: not an image, cut short, or smaller than `crop`.
+        A ``ValueError``: not an image, cut short, smaller than `crop`, or of more than 8 bits a
+        channel.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     picture = _open(image, name)
+    if picture.mode.startswith(("I", "F")):  # Pillow would cut all that is above 255
+        raise InvalidInputError(
+            f"{name} has more than 8 bits a channel (Pillow's mode {picture.mode}); convert it to "
+            f"8 bits"
+        )
     with _readable(f"{name} is corrupt"):
-        colours = picture.convert("RGB")
+        colours = ImageOps.exif_transpose(picture).convert("RGB")
     side = min(colours.size) if crop is None else crop
     if side > min(colours.size) or side < 1:
         raise InvalidInputError(
@@ -315,16 +338,32 @@ def _open(image: str | os.PathLike[str] | bytes, name: str) -> Any:
     return picture
 
 
+def _check_side(value: Any, name: str, most: int = _MOST_SIDE) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= most:
+        raise InvalidInputError(f"{name} must be a whole number from 1 to {most}, it is {value!r}")
+
+
+@contextmanager
+def _named(path: Any) -> Iterator[None]:
+    """Say of what is wrong in the block which file it is in."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from error
+
+
 @contextmanager
 def _readable(problem: str) -> Iterator[None]:
     """Turn what Pillow's decoders raise over a damaged file into our error."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     # A damaged or hostile file reaches each of these in one decoder or another.
     kinds = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError)
     more = (OverflowError, MemoryError, NotImplementedError, RuntimeError, struct.error, zlib.error)
     try:
         yield
+    except UnidentifiedImageError as error:  # its text names a buffer, or the path once more
+        raise InvalidInputError(f"{problem}: no format of {', '.join(_FORMATS)}") from error
     except (*kinds, *more, Image.DecompressionBombError) as error:
         raise InvalidInputError(f"{problem}: {error}") from error
 

@@ -69,6 +69,18 @@ def test_wrong_images_are_named(X, text):
         FMT.check(X)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_images_scaled_to_one_are_not_taken_for_black_ones(dtype):
+    bytes_format = ImageFormat(6, 4, 3, (0.0, 255.0))
+    X = np.zeros((2, 6, 4, 3), dtype)
+    assert (bytes_format.check(X) == 0).all()  # black is black
+    X[1, 0, 0, 0] = 1
+    with pytest.raises(InvalidInputError, match=r"from 0 to 1 only.*scaled to \[0, 1\]"):
+        bytes_format.check(X)
+    X[0, 0, 0, 0] = 2
+    bytes_format.check(X)
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -76,6 +88,9 @@ def test_wrong_images_are_named(X, text):
         (lambda: ImageFormat.of(np.zeros((8, 8, 3))), "four dimensions"),
         (lambda: ImageFormat(8, 8, 3, (1.0, 0.0)), "value of black"),
         (lambda: ImageFormat(8, 8, 3, (0.0, np.nan)), "value of black"),
+        (lambda: ImageFormat(8, 8, 3, (0.0,)), "value of black"),
+        (lambda: ImageFormat(8, 8, 3, 255), "value of black"),
+        (lambda: ImageFormat(8, 8, 3, ("a", "b")), "value of black"),
         (lambda: ImageFormat(0, 8, 3), "empty"),
     ],
 )

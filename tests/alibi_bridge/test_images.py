@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -75,7 +76,9 @@ class TestArrays:
             ({"X": np.full((4, 8, 8, 3), np.nan)}, "NaN"),
             ({"X": np.zeros((4, 8, 8))}, "four dimensions"),
             ({"A": np.array([[0, 1], [2, 0], [1, 1], [0, 0]])}, "'hat' is 2 at row 1"),
-            ({"A": np.array([[0, 1], [-1, 0], [1, 1], [0, 0]])}, "'hat' is 0 at row 0"),
+            ({"A": np.array([[0, 1], [-1, 0], [1, 1], [0, 0]])}, "−1 at row 1, but 'hat' is 0 at"),
+            ({"A": pd.DataFrame(A, columns=["smile", "hat"])}, "columns smile, hat, expected hat"),
+            ({"A": pd.DataFrame(A, columns=["hat", "grin"])}, "columns hat, grin"),
             ({"A": np.array([[0, 1], [0.5, 0], [1, 1], [0, 0]])}, "'hat' is 0.5 at row 1"),
             ({"A": np.array([[0, np.nan], [1, 0], [1, 1], [0, 0]])}, "'smile' is nan"),
             ({"A": np.array([[1, 1], [1, 0], [1, 1], [1, 0]])}, "'hat' is 1 in all 4"),
@@ -89,6 +92,11 @@ class TestArrays:
         given = {"X": self.X, "A": self.A, "attributes": NAMES, **changes}
         with pytest.raises(InvalidInputError, match=text):
             ArraySource(**given)
+
+    def test_a_table_with_the_right_names_or_none(self):
+        for columns in (NAMES, None):
+            source = ArraySource(self.X, pd.DataFrame(self.A, columns=columns), NAMES)
+            np.testing.assert_array_equal(source.A, self.A)
 
     def test_a_constant_attribute_may_be_held_out(self):
         ones = np.ones((4, 2))
@@ -204,6 +212,42 @@ class TestFolder:
             FolderSource(folder / "none", table)
         with pytest.raises(InvalidInputError, match="on_bad"):
             FolderSource(folder, table, on_bad="ignore")
+        with pytest.raises(InvalidInputError, match="list of names"):
+            FolderSource(folder, table, attributes="hat")
+
+    @pytest.mark.parametrize(
+        "sides",
+        [{"size": 0}, {"size": "8"}, {"size": 8.0}, {"size": 10**6}, {"crop": 0}, {"crop": 9.5}],
+    )
+    def test_sides_are_checked_before_anything_is_read(self, folder, table, monkeypatch, sides):
+        monkeypatch.setattr("alibi_bridge.image_files.fit_image", None)
+        with pytest.raises(InvalidInputError, match=f"{next(iter(sides))} must be a whole number"):
+            FolderSource(folder, table, **sides)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "text"),
+        [
+            ("1.png,0", "1.png,2", r"table\.csv: attribute 'hat' is 2 at row 1"),
+            ("1.png,0,1\n2.png,1,1", "1.png,0,0\n2.png,1,0", r"table\.csv: .*'smile' is 0 in all"),
+        ],
+    )
+    def test_the_table_is_checked_before_the_files(
+        self, folder, table, monkeypatch, old, new, text
+    ):
+        monkeypatch.setattr("alibi_bridge.image_files.fit_image", None)
+        rewrite(table, old, new)
+        with pytest.raises(InvalidInputError, match=text):
+            FolderSource(folder, table)
+
+    @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+    def test_more_than_eight_bits_are_not_cut_off(self, folder, table, dtype):
+        deep = Image.fromarray(np.full((20, 30), 40_000, dtype))
+        deep.save(folder / "1.tiff")
+        rewrite(table, "1.png", "1.tiff")
+        with pytest.raises(InvalidInputError, match=r"1\.tiff has more than 8 bits a channel"):
+            FolderSource(folder, table)
+        rewrite(table, "3.png,0,0", "3.png,0,1")
+        assert set(FolderSource(folder, table, on_bad="skip").skipped) == {"1.tiff"}
 
 
 class TestTables:
@@ -282,7 +326,9 @@ class TestNpz:
         np.savez(tmp_path / "set.npz", **parts)
         source = JpegSource(tmp_path / "set.npz")
         source.batch(np.array([0, 1, 3]))
-        with pytest.raises(InvalidInputError, match="image 2 is not an image"):
+        with pytest.raises(
+            InvalidInputError, match=r"set\.npz: image 2 is not an image.*: no form"
+        ):
             source.batch(np.array([2]))
 
     def test_bad_files(self, tmp_path):
@@ -300,6 +346,12 @@ class TestNpz:
         np.savez(path, **parts)
         with pytest.raises(InvalidInputError, match="offsets"):
             JpegSource(path)
+        np.savez(path, **{**self.jpegs(), "split": np.zeros(3)})
+        with pytest.raises(InvalidInputError, match=r"split has shape \(3,\)"):
+            JpegSource(path)
+        np.savez(path, **self.jpegs())
+        with pytest.raises(InvalidInputError, match="size must be"):
+            JpegSource(path, size=10**6)
 
     def test_objects_are_not_loaded(self, tmp_path):
         given = self.arrays()
@@ -360,3 +412,12 @@ class TestParts:
     def test_grey_becomes_rgb(self, tmp_path):
         Image.fromarray(np.full((9, 9), 77, np.uint8)).save(tmp_path / "grey.png")
         assert (fit_image(tmp_path / "grey.png", 4) == 77).all()
+
+    def test_a_photograph_is_turned_as_its_camera_says(self, tmp_path):
+        upright = np.zeros((9, 9, 3), np.uint8)
+        upright[:4] = 200
+        exif = Image.Exif()
+        exif[0x0112] = 6  # the camera lay on its side
+        lying = Image.fromarray(np.rot90(upright))
+        lying.save(tmp_path / "photo.png", exif=exif)
+        np.testing.assert_array_equal(fit_image(tmp_path / "photo.png", 9), upright)
