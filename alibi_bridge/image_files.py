@@ -304,7 +304,8 @@ def fit_image(
             f"8 bits"
         )
     with _readable(f"{name} is corrupt"):
-        colours = ImageOps.exif_transpose(picture).convert("RGB")
+        upright: Any = ImageOps.exif_transpose(picture)
+        colours = upright.convert("RGB")
     side = min(colours.size) if crop is None else crop
     if side > min(colours.size) or side < 1:
         raise InvalidInputError(

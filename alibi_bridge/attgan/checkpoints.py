@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from alibi_bridge.attgan.training import Trainer
-from alibi_bridge.images import ImageSource
+from alibi_bridge.images import HeldSource, ImageSource, Subset
 from alibi_bridge.saving import CONFIG, load_bundle, save_bundle
 from alibi_bridge.untrusted import from_settings
 from dice_extended_plugin.errors import InvalidInputError
@@ -20,14 +20,21 @@ __all__ = ["fingerprint", "resume", "save"]
 
 _logger = logging.getLogger(__name__)
 _KIND = "attgan checkpoint"
+#: Images whose pixels tell one training set from another; reading all would take long.
+_LOOKED_AT = 64
 
 
 def fingerprint(source: ImageSource) -> dict[str, Any]:
-    """Return what tells one training set from another: its size, format and first and last rows."""
+    """Return what tells one training set from another.
+
+    Its size and format, some images all over it, and the attributes: all of them where they are
+    in memory, else those of the same images.
+    """
     n = len(source)
-    X, A = source.batch(np.unique(np.r_[0 : min(8, n), max(0, n - 8) : n]))
+    X, A = source.batch(np.unique(np.linspace(0, n - 1, _LOOKED_AT).astype(int)))
+    held = _held_attributes(source)
     data = hashlib.sha256(np.ascontiguousarray(X).tobytes())
-    data.update(np.asarray(A, dtype=np.uint8).tobytes())
+    data.update(np.asarray(A if held is None else held, dtype=np.uint8).tobytes())
     return {"images": n, "format": source.format.to_dict(), "data": data.hexdigest()}
 
 
@@ -61,3 +68,12 @@ def resume(trainer: Trainer, folder: Path, run: dict[str, Any]) -> None:
     with from_settings("the training of an AttGAN"):
         trainer.load(config["state"], tensors)
     _logger.info("training goes on at step %d", trainer.step)
+
+
+def _held_attributes(source: ImageSource) -> np.ndarray | None:
+    if isinstance(source, HeldSource):
+        return source.A
+    if isinstance(source, Subset):
+        held = _held_attributes(source.source)
+        return None if held is None else held[source.indices]
+    return None

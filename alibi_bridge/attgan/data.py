@@ -24,8 +24,10 @@ def check_source(
     Raises
     ------
     InvalidInputError
-        A ``ValueError``: other attributes, another size, other channels.
+        A ``ValueError``: no images, other attributes, another size, other channels.
     """
+    if not len(source):
+        raise InvalidInputError(f"{name} has no images")
     layout, size = source.format, architecture.size
     if tuple(source.attributes) != tuple(attributes):
         raise InvalidInputError(

@@ -19,12 +19,18 @@ def group_indices(
     Raises
     ------
     InvalidInputError
-        A ``ValueError``: an unknown name, a name twice in a group, a group of one.
+        A ``ValueError``: no list of lists, an unknown name, a name twice in a group, a group of
+        one.
     """
+    if isinstance(exclusive, str) or not isinstance(exclusive, Sequence):
+        raise InvalidInputError(
+            f"exclusive must be a list of groups, each a list of attributes, got {exclusive!r}"
+        )
     places = {name: place for place, name in enumerate(attributes)}
     groups = []
     for group in exclusive:
-        if isinstance(group, str) or len(group) < 2 or len(set(group)) < len(group):
+        listed = isinstance(group, Sequence) and not isinstance(group, str)
+        if not listed or len(group) < 2 or len(set(group)) < len(group):
             raise InvalidInputError(
                 f"exclusive: a group is a list of two or more different attributes, got {group!r}"
             )

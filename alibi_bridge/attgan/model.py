@@ -90,19 +90,18 @@ class AttGAN:
         random_state: int = 0,
         device: str = "auto",
     ) -> None:
-        names = tuple(attributes)
-        if isinstance(attributes, str) or not names or len(set(names)) < len(names):
-            raise InvalidInputError(
-                f"attributes must be a list of one or more different names, got {attributes!r}"
-            )
-        if not 0 <= dead_below <= 1:
+        names = _checked_names(attributes)
+        number = isinstance(dead_below, int | float) and not isinstance(dead_below, bool)
+        if not number or not 0 <= dead_below <= 1:
             raise InvalidInputError(f"dead_below must lie in [0, 1], it is {dead_below!r}")
+        if schedule is not None and not isinstance(schedule, Schedule):
+            raise InvalidInputError(f"schedule must be a Schedule(…), it is {schedule!r}")
         self.attributes = names
         self.architecture = Architecture(
             size, channels, len(names), width, depth, shortcuts, injections
         )
+        self._groups = group_indices(exclusive, names)
         self.exclusive = tuple(tuple(group) for group in exclusive)
-        self._groups = group_indices(self.exclusive, names)
         self.schedule = Schedule() if schedule is None else schedule
         self.dead_below = dead_below
         self.random_state = check_random_state(random_state)
@@ -191,6 +190,7 @@ class AttGAN:
             A ``ValueError``: bad images or attributes, a checkpoint that is damaged or of another
             training, losses that are not numbers.
         """
+        _check_run(callbacks, checkpoint_every)
         as_images = partial(
             as_source,
             attributes=self.attributes,
@@ -202,8 +202,6 @@ class AttGAN:
         train, held_out = split_source(source, validation, as_images, self.random_state)
         check_source(held_out, self.attributes, self.architecture, "validation")
         steps = self._steps(len(train), steps, epochs)
-        if checkpoint_every < 1:
-            raise InvalidInputError(f"checkpoint_every must be 1 or more, got {checkpoint_every}")
         device = pick_device(self.device)
         trainer = Trainer(self.architecture, self.schedule, self._groups, device, self.random_state)
         save: Callable[[], None] = _nothing
@@ -406,8 +404,11 @@ class AttGAN:
                 random_state=config["random_state"],
                 device=device,
             )
-            model._format = ImageFormat.from_dict(config["format"])
+            model._format = _checked_format(config["format"], model.architecture)
             model.report_ = dict(config["report"])
+            unknown = set(dict(model.report_.get("dead", {}))) - set(model.attributes)
+            if unknown:
+                raise InvalidInputError(f"{what}: its report names other attributes: {unknown}")
         place = pick_device(device)
         with building(tensors, what):
             generator, critic = Generator(model.architecture), Critic(model.architecture)
@@ -442,8 +443,11 @@ class AttGAN:
                 f"more images or a smaller batch_size"
             )
         if steps is None:
+            number = isinstance(epochs, int | float) and not isinstance(epochs, bool)
+            if epochs is not None and not (number and 0 < epochs < float("inf")):
+                raise InvalidInputError(f"epochs must be a number above 0, it is {epochs!r}")
             per_step = self.schedule.batch_size * (self.schedule.critic_steps + 1)
-            steps = max(1, (60 if epochs is None else epochs) * n // per_step)
+            steps = max(1, int((60 if epochs is None else epochs) * n // per_step))
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise InvalidInputError(f"steps must be a whole number from 1 on, it is {steps!r}")
         return steps
@@ -484,6 +488,47 @@ class AttGAN:
     def _channels_last(self, x: torch.Tensor) -> torch.Tensor:
         device = next(self.generator.parameters()).device
         return x.to(device).contiguous(memory_format=torch.channels_last)
+
+
+def _checked_names(attributes: Any) -> tuple[str, ...]:
+    names = () if isinstance(attributes, str) or attributes is None else tuple(attributes)
+    if (
+        not names
+        or not all(isinstance(name, str) for name in names)
+        or len(set(names)) < len(names)
+    ):
+        raise InvalidInputError(
+            f"attributes must be a list of one or more different names, got {attributes!r}"
+        )
+    return names
+
+
+def _check_run(callbacks: Any, checkpoint_every: Any) -> None:
+    """Raise InvalidInputError for what the training would stumble over after its first step."""
+    whole = isinstance(checkpoint_every, int) and not isinstance(checkpoint_every, bool)
+    if not whole or checkpoint_every < 1:
+        raise InvalidInputError(
+            f"checkpoint_every must be a whole number from 1 on, it is {checkpoint_every!r}"
+        )
+    listed = isinstance(callbacks, Sequence)
+    if not listed or not all(callable(callback) for callback in callbacks):
+        raise InvalidInputError(f"callbacks must be a list of functions, got {callbacks!r}")
+
+
+def _checked_format(values: Any, architecture: Architecture) -> ImageFormat:
+    """Return the format of a saved model, if its networks can take such images."""
+    found = ImageFormat.from_dict(values)
+    if (found.height, found.width, found.channels) != (
+        architecture.size,
+        architecture.size,
+        architecture.channels,
+    ):
+        raise InvalidInputError(
+            f"an AttGAN: its images have {found.height} x {found.width} pixels and "
+            f"{found.channels} channels, its networks are for {architecture.size} x "
+            f"{architecture.size} and {architecture.channels}: the file is damaged"
+        )
+    return found
 
 
 def _nothing() -> None:

@@ -81,14 +81,24 @@ class Schedule:
                 raise InvalidInputError(
                     f"{name} must be a whole number from {least} on, it is {value!r}"
                 )
-        if not 0 < self.learning_rate < 1:
+        for name in ("mirror", "mixed_precision"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidInputError(
+                    f"{name} must be True or False, it is {getattr(self, name)!r}"
+                )
+        if not (_is_number(self.learning_rate) and 0 < self.learning_rate < 1):
             raise InvalidInputError(
                 f"learning_rate must lie between 0 and 1, it is {self.learning_rate!r}"
             )
-        if not 0 <= self.average < 1:
+        if not _is_share(self.average):
             raise InvalidInputError(f"average must lie in [0, 1), it is {self.average!r}")
+        pair = isinstance(self.betas, tuple | list) and len(self.betas) == 2
+        if not pair or not all(map(_is_share, self.betas)):
+            raise InvalidInputError(f"betas must be two numbers in [0, 1), they are {self.betas!r}")
+        if not isinstance(self.weights, Weights):
+            raise InvalidInputError(f"weights must be Weights(…), they are {self.weights!r}")
         for name, value in asdict(self.weights).items():
-            if not 0 <= value < float("inf"):
+            if not (_is_number(value) and 0 <= value < float("inf")):
                 raise InvalidInputError(f"weights: {name} must be 0 or more, it is {value!r}")
 
     def to_dict(self) -> dict[str, Any]:
@@ -284,3 +294,11 @@ class Trainer:
                 f"training broke down at step {self.step}: {', '.join(bad)} is not a number; "
                 f"lower learning_rate or raise batch_size"
             )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value < 1

@@ -295,7 +295,13 @@ class TestTraining:
             ({"shift": -1}, "shift"),
             ({"critic_steps": 1.5}, "critic_steps"),
             ({"learning_rate": 0}, "learning_rate"),
+            ({"learning_rate": "a"}, "learning_rate"),
+            ({"betas": (0.5,)}, "betas"),
+            ({"betas": (2, 0.5)}, "betas"),
+            ({"betas": 0.5}, "betas"),
+            ({"mirror": "yes"}, "mirror"),
             ({"average": 1.0}, "average"),
+            ({"weights": {}}, "weights"),
             ({"weights": Weights(edit=-1)}, "edit"),
             ({"weights": Weights(penalty=float("nan"))}, "penalty"),
         ],
@@ -319,7 +325,15 @@ class TestExclusive:
         np.testing.assert_array_equal(flip_attribute(A, 0, [(0, 1)]), [[0, 0, 1], [1, 0, 1]])
 
     @pytest.mark.parametrize(
-        ("groups", "text"), [([["a"]], "group"), (["ab"], "group"), ([["a", "c"]], "'c'")]
+        ("groups", "text"),
+        [
+            ([["a"]], "group"),
+            (["ab"], "got 'ab'"),
+            ([["a", "c"]], "'c'"),
+            ("ab", "list of groups"),
+            (5, "list of groups"),
+            ([5], "got 5"),
+        ],
     )
     def test_bad_groups(self, groups, text):
         with pytest.raises(InvalidInputError, match=text):
@@ -475,6 +489,20 @@ class TestModel:
         with pytest.raises(InvalidInputError, match="not the settings"):
             AttGAN.from_config({"attributes": ["a"]}, fitted.tensors())
 
+    @pytest.mark.parametrize(
+        ("part", "changes", "text"),
+        [
+            ("format", {"height": 64}, "64 x 32 pixels.* for 32 x 32"),
+            ("format", {"channels": 1}, "1 channels"),
+            ("report", {"dead": 5}, "not the settings"),
+            ("report", {"dead": {"beard": "why"}}, "beard"),
+        ],
+    )
+    def test_settings_that_do_not_fit_each_other(self, fitted, part, changes, text):
+        config = fitted.config()
+        with pytest.raises(InvalidInputError, match=text):
+            AttGAN.from_config({**config, part: {**config[part], **changes}}, fitted.tensors())
+
 
 class TestReport:
     def report(self, generator, n=40, **changes):
@@ -598,14 +626,20 @@ class TestBadInput:
             ({"validation": 1.0}, "validation"),
             ({"validation": "some"}, "validation"),
             ({"validation": 0.99}, "training images"),
+            ({"validation": (FACES.images[:0], FACES.attributes[:0])}, "validation has no images"),
             ({"checkpoint_every": 0}, "checkpoint_every"),
+            ({"checkpoint_every": 1.5}, "checkpoint_every"),
+            ({"callbacks": print}, "list of functions"),
+            ({"callbacks": [None]}, "list of functions"),
+            ({"steps": None, "epochs": 0}, "epochs"),
+            ({"steps": None, "epochs": -1}, "epochs"),
+            ({"steps": None, "epochs": "2"}, "epochs"),
+            ({"value_range": 255}, "value_range"),
         ],
     )
     def test_fit(self, changes, text):
         model = tiny()
         given = {"X": FACES.images, "A": FACES.attributes, "steps": 1, **changes}
-        if "epochs" in given:
-            given["steps"] = 2
         with pytest.raises(InvalidInputError, match=text):
             model.fit(**given)
         with pytest.raises(InvalidInputError, match="not trained"):
@@ -630,6 +664,10 @@ class TestBadInput:
             ({"exclusive": [["hat", "had"]]}, "did you mean 'hat'"),
             ({"random_state": -1}, "random_state"),
             ({"dead_below": 2}, "dead_below"),
+            ({"dead_below": "a"}, "dead_below"),
+            ({"schedule": {}}, "schedule"),
+            ({"attributes": None}, "one or more"),
+            ({"attributes": [1, 2]}, "names"),
             ({"size": 33}, "size"),
         ],
     )

@@ -160,7 +160,7 @@ def test_begin_anew(tmp_path, whole):
         ({"depth": 2}, {}, "architecture"),
         ({"schedule": Schedule(batch_size=4, critic_steps=1, judge_steps=1)}, {}, "schedule"),
         ({"exclusive": [["hat", "bangs"]]}, {}, "exclusive"),
-        ({}, {"validation": 0.2}, "images"),
+        ({}, {"validation": 0.2}, "images, data"),
         ({}, {"other": True}, "data"),
     ],
 )
@@ -173,6 +173,20 @@ def test_the_checkpoint_of_another_training(tmp_path, gan, settings, text):
         source = Source(other.images, other.attributes, other.names)
     with pytest.raises(InvalidInputError, match=f"another training: its {text} differ"):
         fit(model(**gan), tmp_path / "checkpoint", source, **settings)
+
+
+@pytest.mark.parametrize("row", [0, 13, 22])
+def test_one_other_label_is_another_training(tmp_path, monkeypatch, row):
+    from alibi_bridge.attgan import checkpoints
+
+    monkeypatch.setattr(checkpoints, "_LOOKED_AT", 2)
+    held_out = FACES.images[:4], FACES.attributes[:4]
+    fit(model(), tmp_path / "checkpoint", validation=held_out)
+    A = FACES.attributes.copy()
+    A[row, 3] = 1 - A[row, 3]
+    with pytest.raises(InvalidInputError, match="its data differ"):
+        source = Source(FACES.images, A, FACES.names)
+        fit(model(), tmp_path / "checkpoint", source, validation=held_out)
 
 
 def test_a_damaged_checkpoint(tmp_path):
