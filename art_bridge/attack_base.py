@@ -197,7 +197,7 @@ class CounterfactualAttack(EvasionAttack):
             empty = np.empty((0, int(np.prod(shape))))
             return Reference(empty, np.empty(0, dtype=int), norm), 0
         rows = border.read_rows(self.x_train, "x_train", shape).astype(np.float64)
-        scores = border.fill_calls(score.raw, rows, self.batch_size)
+        scores = border.ask(score, rows, self.batch_size)
         score.settle(scores)
         label = np.where(np.isfinite(scores).all(axis=1), scores.argmax(axis=1), -1)
         if self.y_train is not None:
@@ -206,7 +206,7 @@ class CounterfactualAttack(EvasionAttack):
         reference, asked = Reference(rows, label, norm), len(rows)
         if self.mode == "fast" and self.minimal:
             asked += reference.learn(
-                lambda u: score.probabilities(border.fill_calls(score.raw, u, self.batch_size)),
+                lambda u: score.probabilities(border.ask(score, u, self.batch_size)),
                 score.probabilities(scores),
                 self._sweep_rows(len(rows)),
             )
@@ -233,7 +233,7 @@ class CounterfactualAttack(EvasionAttack):
         """List which rows are to become which classes; write down what needs no search."""
         n, n_classes = len(rows), score.n_classes
         scores = np.full((n, n_classes), np.nan)
-        scores[finite] = border.fill_calls(score.raw, rows[finite], self.batch_size)
+        scores[finite] = border.ask(score, rows[finite], self.batch_size, apart=True)
         if self.x_train is None:
             score.settle(scores)
         known = np.isfinite(scores).all(axis=1)
@@ -287,6 +287,7 @@ class CounterfactualAttack(EvasionAttack):
             starts=None if init is None else init[pairs.row, None].astype(np.float64),
             options=self._options(),
             random_state=self.random_state,
+            single=bool(score.single),
         )
         with tqdm(total=len(pairs.row), desc=type(self).__name__, disable=not self.verbose) as bar:
             found = search(problem, bar.update)
@@ -312,7 +313,7 @@ class CounterfactualAttack(EvasionAttack):
     ) -> np.ndarray:
         """Ask again for what was found; take back, and report, what the model denies."""
         some = np.flatnonzero(found.success)
-        scores = border.fill_calls(score.raw, found.u[some], self.batch_size)
+        scores = border.ask(score, found.u[some], self.batch_size, apart=True)
         index = (np.arange(len(some)), target[some])
         wanted = scores[index].copy()
         scores[index] = -np.inf

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from art_bridge.lanes import WHOLE, in_lanes
 from dice_extended_plugin.errors import InvalidInputError
 
 __all__ = ["ModelScores", "class_index", "clip_bounds", "read_mask", "read_rows"]
@@ -153,6 +153,8 @@ class ModelScores:
         self.estimator, self.shape = estimator, shape
         self.n_classes = int(estimator.nb_classes)
         self.logits = False
+        #: Whether it answers in single precision; known after the first call.
+        self.single: bool | None = None
 
     def raw(self, rows: np.ndarray) -> np.ndarray:
         """Return the estimator's own scores, (n, classes), float64.
@@ -166,7 +168,9 @@ class ModelScores:
         if len(rows) == 0:
             return np.empty((0, self.n_classes))
         # Some estimators cut a call into pieces of batch_size: ask for one piece.
-        scores = np.asarray(self.estimator.predict(single, batch_size=len(rows)), dtype=np.float64)
+        answer = np.asarray(self.estimator.predict(single, batch_size=len(rows)))
+        self.single = answer.dtype.kind == "f" and answer.dtype.itemsize < 8
+        scores = answer.astype(np.float64)
         if scores.shape != (len(rows), self.n_classes):
             raise InvalidInputError(
                 f"the estimator answers {len(rows)} rows with shape {scores.shape}; needed is one "
@@ -192,7 +196,18 @@ class ModelScores:
         return self.probabilities(self.raw(rows))
 
 
-def fill_calls(score: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, size: int) -> Any:
-    """Return scores of all rows, asked for in calls of at most `size`."""
-    parts = [score(rows[start : start + size]) for start in range(0, max(len(rows), 1), size)]
-    return np.concatenate(parts)
+def ask(score: ModelScores, rows: np.ndarray, size: int, apart: bool = False) -> np.ndarray:
+    """Return the model's own scores of rows, asked for in calls of at most `size`.
+
+    In single precision calls hold 192 rows at least, and with `apart` each row has a lane of its
+    own, so that its answer is the same whatever rows go with it.
+    """
+    place = np.arange(len(rows))
+    if score.single is None and len(rows):
+        score.raw(rows[:1])
+    if score.single and len(rows):
+        take, place = in_lanes(place) if apart else (place, place)
+        rows = rows[np.append(take, np.repeat(take[-1:], -len(take) % WHOLE))]
+        size = max(size // WHOLE, 1) * WHOLE
+    parts = [score.raw(rows[start : start + size]) for start in range(0, max(len(rows), 1), size)]
+    return np.concatenate(parts)[place]

@@ -103,6 +103,11 @@ class _Snap:
     on: np.ndarray  # (d,) value of a column that is on
     off: np.ndarray
 
+    @property
+    def anything(self) -> bool:
+        """Whether there is a rule besides the bounds."""
+        return bool(len(self.step_columns) or len(self.ordinal_columns) or len(self.groups))
+
 
 @dataclass(frozen=True)
 class ArrayBox(Box):
@@ -192,6 +197,14 @@ class ArrayBox(Box):
     def take(self, index: np.ndarray) -> ArrayBox:
         """Return the box of some of the queries."""
         return replace(self, x=self.x[index], lower=self.lower[index], upper=self.upper[index])
+
+    def project_rows(self, u: np.ndarray, query: np.ndarray) -> np.ndarray:
+        """Return the nearest permitted rows, see :meth:`Box.project_rows`."""
+        if self.snap.anything:
+            return super().project_rows(u, query)
+        out = np.maximum(u, self.lower[query][:, None])
+        np.minimum(out, self.upper[query][:, None], out=out)
+        return out.astype(np.float32).astype(np.float64)
 
     def project(self, u: np.ndarray, query: np.ndarray) -> np.ndarray:
         """Return the nearest permitted rows, see :meth:`Box.project`."""

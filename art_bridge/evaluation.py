@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from art_bridge import objectives
+from art_bridge.lanes import WHOLE, in_lanes
 from art_bridge.problem import Problem
 
 __all__ = ["Answer", "Evaluator"]
@@ -15,6 +16,8 @@ __all__ = ["Answer", "Evaluator"]
 #: Scores are rounded to multiples of this. Models differ in the last digits between batches (sums
 #: in another order); a class wins only by a whole step, so its lead holds in any batch.
 _GRID = 2.0**-20
+#: The same for models of single precision, whose answers differ by some 1e-5 in wide layers.
+_SINGLE_GRID = 2.0**-15
 #: Calls are filled up to a multiple of this many rows: short batches take other code paths.
 _MULTIPLE = 16
 
@@ -77,11 +80,14 @@ class Evaluator:
     ----------
     rows, calls : ndarray of int, shape (Q,)
         Model rows each query has used, and calls it took part in.
+    single : bool or None
+        Whether the model works in single precision; None before its first answer.
     """
 
     def __init__(self, problem: Problem, started: float | None = None) -> None:
         self.problem = problem
         self.box, self.aim = problem.box, problem.aim
+        self.single = problem.single
         self.rows, self.calls = np.zeros((2, len(problem.target)), dtype=np.int64)
         self.started = time.monotonic() if started is None else started
 
@@ -123,6 +129,10 @@ class Evaluator:
             if (left < k).any():
                 whole = np.ones((n, k), dtype=bool) if where is None else where
                 asked = whole & (np.cumsum(whole, axis=1) <= left[:, None])
+        # The query is not gathered for each of its rows: that costs more than the rest.
+        # Rows in one line, whatever their number: einsum's last digits depend on the shape.
+        change = np.ascontiguousarray(u - self.box.x[query][:, None]).reshape(n * k, d)
+        distance = self._norm(change).reshape(n, k)
         if asked is None:
             rows, owner = u.reshape(n * k, d), np.repeat(query, k)
             self.rows[query] += k
@@ -151,7 +161,7 @@ class Evaluator:
             spread(wanted, np.nan),
             margin,
             spread(self.prob_cost(wanted, owner), 2.0),
-            spread(self.distance(rows, owner), np.inf),
+            distance if asked is None else np.where(asked, distance, np.inf),
         )
 
     def within(self, query: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -167,9 +177,8 @@ class Evaluator:
         out = cost(probability, self.aim.probability[query])
         return np.where(np.isnan(probability), 2.0, out)
 
-    def distance(self, u: np.ndarray, query: np.ndarray) -> np.ndarray:
-        """Return O_distance of rows (n, d)."""
-        change = u - self.box.x[query]
+    def _norm(self, change: np.ndarray) -> np.ndarray:
+        """Return O_distance of changes (n, d)."""
         if self.aim.scale is not None:
             change = change / self.aim.scale
         return objectives.distance(change, self.aim.norm)
@@ -188,23 +197,33 @@ class Evaluator:
 
     def _scores(self, rows: np.ndarray, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return rounded scores of the target class and their lead, (n,) each."""
+        size, place = self.problem.options.batch_rows, None
+        if self.single is None and len(rows):
+            first = np.zeros(_MULTIPLE, dtype=np.int64)  # one row, to see in what precision
+            answer = np.asarray(self.problem.score(rows[first], self.problem.names(query[first])))
+            self.single = answer.dtype.kind == "f" and answer.dtype.itemsize < 8
+        if self.single:
+            take, place = in_lanes(query)
+            rows, query = rows[take], query[take]
+            size = max(size // WHOLE, 1) * WHOLE
         target, name = self.problem.target[query], self.problem.names(query)
         wanted, lead = np.empty(len(rows)), np.empty(len(rows))
-        size = self.problem.options.batch_rows
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
             scores = self._call(rows[part], name[part])
             # Classes first: reductions over them then work on long rows of memory.
-            scores = np.rint(np.ascontiguousarray(scores.T) / _GRID) * _GRID
+            grid = _SINGLE_GRID if self.single else _GRID
+            scores = np.rint(np.ascontiguousarray(scores.T) / grid) * grid
             index = (target[part], np.arange(scores.shape[1]))
             wanted[part] = scores[index]
             scores[index] = -np.inf
             lead[part] = wanted[part] - scores.max(axis=0)
-        return wanted, lead
+        return (wanted, lead) if place is None else (wanted[place], lead[place])
 
     def _call(self, rows: np.ndarray, name: np.ndarray) -> np.ndarray:
         n = len(rows)
-        filled = np.minimum(np.arange(n + -n % _MULTIPLE), n - 1)
+        multiple = WHOLE if self.single else _MULTIPLE
+        filled = np.minimum(np.arange(n + -n % multiple), n - 1)
         if len(filled) > n:
             rows, name = rows[filled], name[filled]
         return np.array(self.problem.score(rows, name)[:n], dtype=np.float64)

@@ -107,6 +107,9 @@ class Problem:
     seen : callable, optional
         ``seen(rows, names, probability)``, told every row (n, d) that was asked for and has the
         label. Without it only the best row is known in the end.
+    single : bool, optional
+        Whether `score` works in single precision, where a row's answer may depend on its place.
+        None: as its first answer's dtype says.
     """
 
     box: Box
@@ -119,6 +122,7 @@ class Problem:
     random_state: int = 0
     name: np.ndarray | None = None
     seen: Callable[[np.ndarray, np.ndarray, np.ndarray], object] | None = None
+    single: bool | None = None
 
     def names(self, query: np.ndarray) -> np.ndarray:
         """Return the names of queries."""
