@@ -68,7 +68,9 @@ class Predictor:
         """
         self.calls += 1
         self.images += len(X)
-        answer = _as_array(self._function(X))
+        # A copy, and floats like the edits that come later: many functions scale their argument in
+        # place, and arithmetic on uint8 wraps round.
+        answer = _as_array(self._function(np.array(X, dtype=np.float32)))
         if answer.shape[:1] != (len(X),):
             raise InvalidInputError(
                 f"the predictor must return one row per image: shape ({len(X)}, classes), its "
@@ -145,7 +147,8 @@ def as_predictor(
     Parameters
     ----------
     predictor : object
-        * a function: array (n, ``*format.shape``) in the user's layout and range -> answer;
+        * a function: float32 array (n, ``*format.shape``) in the user's layout and range, its own
+          to write to -> answer;
         * a ``torch.nn.Module``: gets float32 (n, channels, height, width) in ``value_range`` on its
           own device, in evaluation mode; its mode is put back;
         * a Keras model: gets float32 in the user's layout;
@@ -257,6 +260,8 @@ def _sklearn_function(predictor: Any, outputs: str) -> Callable[[np.ndarray], An
 def _as_array(answer: Any) -> np.ndarray:
     if hasattr(answer, "detach"):  # a torch tensor
         answer = answer.detach().cpu()
+        if answer.is_floating_point():
+            answer = answer.double()  # NumPy has no bfloat16
     if isinstance(answer, (list, tuple)) and len(answer) and not np.isscalar(answer[0]):
         answer = [_as_array(row) for row in answer]
     try:
@@ -266,6 +271,8 @@ def _as_array(answer: Any) -> np.ndarray:
 
 
 def _numbers(answer: np.ndarray) -> np.ndarray:
+    if np.iscomplexobj(answer):
+        raise InvalidInputError("the predictor must return real numbers, not complex ones")
     try:
         values = answer.astype(np.float64)
     except (TypeError, ValueError) as error:

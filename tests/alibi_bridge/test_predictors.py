@@ -28,6 +28,28 @@ def test_a_function_is_taken_as_it_is_and_counted():
     assert (predictor.calls, predictor.images) == (0, 0)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_a_function_may_write_to_what_it_gets(dtype):
+    def in_place(X):
+        assert X.dtype == np.float32
+        X -= 100
+        X /= 100
+        return three(1 + X)
+
+    given = (255 * images()).astype(dtype)
+    before = given.copy()
+    found = as_predictor(in_place, FORMAT)(given)
+    np.testing.assert_array_equal(given, before)
+    np.testing.assert_allclose(found, three(given.astype(float)), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_tensors_of_any_width(dtype):
+    torch = pytest.importorskip("torch")
+    answer = torch.full((4, 2), 0.5, dtype=getattr(torch, dtype), requires_grad=True)
+    np.testing.assert_array_equal(as_predictor(lambda X: answer, FORMAT)(images(4)), 0.5)
+
+
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
 def test_one_column_is_the_second_class(shape):
     predictor = as_predictor(lambda X: X.mean((1, 2, 3)).reshape(shape), FORMAT)
@@ -121,6 +143,7 @@ def test_keras_models():
         (np.full((6, 3), 0.9), "sum to"),
         (np.float64(1.0), "one row per image"),
         (np.array(["a"] * 6), "numbers"),
+        (np.full((6, 2), 0.5 + 0j), "complex"),
         ([[0.5, 0.5]] * 5 + [[1.0]], "array"),
     ],
 )
