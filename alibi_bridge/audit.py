@@ -254,9 +254,18 @@ def audit(
     InvalidInputError
         A ``ValueError``: no images, or none with a counterfactual; the text counts the reasons.
     """
+    if not hasattr(X, "__len__"):
+        raise InvalidInputError(f"X must be an array of images, it is {type(X).__name__}")
     if len(X) == 0:
         raise InvalidInputError("there are no images to audit")
+    if not hasattr(explainer, "search"):
+        raise InvalidInputError(
+            f"explainer must be a PlausibleCounterfactual, it is {type(explainer).__name__}"
+        )
     check_options(points, level, n_bootstrap)
+    check_random_state(random_state)
+    if against is not None:  # nothing to explain: only whether it is a predictor at all
+        explainer.search(np.asarray(X)[:0], keep="none", predictor=against)
     options: dict[str, Any] = {
         "points": points,
         "level": level,
@@ -267,7 +276,10 @@ def audit(
     if against is None:
         return first
     found = explainer.search(X, Y, attributes, keep="none", predictor=against)
-    second = audit_result(found, **options)
+    try:
+        second = audit_result(found, **options)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"under the second predictor there is {error}") from error
     return first, second, compare_audits(first, second)
 
 
@@ -363,7 +375,8 @@ def check_options(points: Any, level: Any, n_bootstrap: Any) -> None:
     """Raise InvalidInputError for options that no audit has."""
     if points not in ("chosen", "nearest", "front"):
         raise InvalidInputError(f"points must be 'chosen', 'nearest' or 'front', it is {points!r}")
-    if not 0 < level < 1:
+    number = isinstance(level, int | float) and not isinstance(level, bool)
+    if not number or not 0 < level < 1:
         raise InvalidInputError(f"level must lie between 0 and 1: {level!r}")
     if isinstance(n_bootstrap, bool) or not isinstance(n_bootstrap, int) or n_bootstrap < 100:
         raise InvalidInputError(f"n_bootstrap must be a whole number from 100 on: {n_bootstrap!r}")

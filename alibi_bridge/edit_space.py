@@ -9,7 +9,7 @@ import numpy as np
 
 from dice_extended_plugin.errors import InvalidInputError, did_you_mean
 
-__all__ = ["EditSpace"]
+__all__ = ["EditSpace", "checked_bound"]
 
 
 class EditSpace:
@@ -63,7 +63,7 @@ class EditSpace:
         self._upper = np.ones(len(self.attributes))
         for name, pair in (bounds or {}).items():
             column = self._column(name, "bounds")
-            self._lower[column], self._upper[column] = _bound(name, pair)
+            self._lower[column], self._upper[column] = checked_bound(name, pair)
         self.groups = tuple(
             np.array([self._column(name, "exclusive") for name in group]) for group in exclusive
         )
@@ -162,7 +162,8 @@ def _names(names: Sequence[str], argument: str) -> list[str]:
     return list(names)
 
 
-def _bound(name: str, pair: Any) -> tuple[float, float]:
+def checked_bound(name: str, pair: Any) -> tuple[float, float]:
+    """Return the bounds of an attribute as numbers; refuse what are none."""
     try:
         low, high = (float(value) for value in pair)
     except (TypeError, ValueError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,12 @@ from pymoo.core.population import Population
 from pymoo.operators.sampling.rnd import FloatRandomSampling
 
 from alibi_bridge.fronts import non_dominated, thin_out
-from dice_extended_plugin.errors import InvalidInputError
+from dice_extended_plugin.errors import InvalidInputError, did_you_mean
 
-__all__ = ["RandomSearch", "load_engine"]
+__all__ = ["RandomSearch", "check_engine_options", "load_engine"]
+
+#: Arguments of an engine that the search itself gives.
+_GIVEN = ("pop_size", "sampling", "seed", "self", "termination")
 
 
 class RandomSearch(Algorithm):
@@ -61,6 +66,42 @@ class RandomSearch(Algorithm):
 
     def _set_optimum(self) -> None:
         self.opt = self.pop
+
+
+def check_engine_options(engine: Any, options: Mapping[str, Any]) -> None:
+    """Refuse options that an engine does not know; pymoo's algorithms would not say so.
+
+    Parameters
+    ----------
+    engine : callable
+        As :func:`load_engine` returns it. Only a class tells what it takes.
+    options : mapping
+
+    Raises
+    ------
+    InvalidInputError
+        A ``ValueError``: an unknown option, or one that the search gives itself.
+    """
+    for name in options:
+        if name in _GIVEN:
+            raise InvalidInputError(
+                f"engine_options: {name!r} is not one of them; the settings pop_size and "
+                f"random_state say how many candidates there are and what is drawn"
+            )
+    if not inspect.isclass(engine):
+        return
+    known: set[str] = set()
+    for base in engine.__mro__:
+        if "__init__" in vars(base) and base is not object:
+            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            known |= {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    known -= set(_GIVEN)
+    for name in options:
+        if name not in known:
+            raise InvalidInputError(
+                f"engine_options: {engine.__name__} takes no {name!r}{did_you_mean(name, known)}; "
+                f"it takes {', '.join(sorted(known))}"
+            )
 
 
 def load_engine(name: Any) -> Any:

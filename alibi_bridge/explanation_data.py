@@ -38,7 +38,7 @@ def explanation_data(
     original: dict[str, Any] = {"X": picture(X) if images else None}
     original["class"] = np.array([[f.original_class] for f in fronts], dtype=int).reshape(-1, 1)
     original["proba"] = _stack([f.original_proba for f in fronts])
-    original["attributes"] = _stack([f.attributes for f in fronts])
+    original["attributes"] = _stack([f.attributes for f in fronts], len(result.attributes))
 
     cf: dict[str, Any] = {"X": None}
     if images:
@@ -62,7 +62,7 @@ def explanation_data(
         "needed": [_needed(front, result.attributes) for front in fronts],
         "predictor_calls": np.array([front.calls for front in fronts], dtype=int),
         "hypervolume": np.array([front.hypervolume for front in fronts]),
-        "reference": _stack([front.reference for front in fronts]),
+        "reference": _stack([front.reference for front in fronts], len(OBJECTIVES)),
         "orig_class": original["class"],
         "orig_proba": original["proba"],
         "attribute_names": list(result.attributes),
@@ -117,5 +117,5 @@ def _as_bytes(image: np.ndarray, format: ImageFormat) -> np.ndarray:
     return np.rint(scaled).clip(0, 255).astype(np.uint8)
 
 
-def _stack(rows: list[np.ndarray]) -> np.ndarray:
-    return np.stack(rows) if rows else np.empty((0, 0))
+def _stack(rows: list[np.ndarray], width: int = 0) -> np.ndarray:
+    return np.stack(rows) if rows else np.empty((0, width))

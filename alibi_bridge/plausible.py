@@ -10,7 +10,7 @@ import numpy as np
 from alibi_bridge.adapter import BridgeExplainer, Explanation
 from alibi_bridge.explanation_data import RETURN_IMAGES, explanation_data
 from alibi_bridge.predictors import OUTPUTS
-from alibi_bridge.search import SearchSettings, search, with_changes
+from alibi_bridge.search import SearchSettings, check_settings, search, with_changes
 from alibi_bridge.search_result import SearchResult
 from dice_extended_plugin.errors import InvalidInputError
 
@@ -82,12 +82,14 @@ class PlausibleCounterfactual(BridgeExplainer):
         _check_return_images(return_images)
         if isinstance(attributes, str):
             raise InvalidInputError(f"attributes must be a list of names, not {attributes!r}")
-        known = None if networks is None else tuple(networks.attributes)
+        known = None if networks is None else _names_of(networks)
         if attributes is not None and known is not None and tuple(attributes) != known:
             raise InvalidInputError(
                 f"attributes are {', '.join(attributes)}, but the networks know {', '.join(known)}"
             )
         names = known if attributes is None else tuple(attributes)
+        if names is not None:
+            check_settings(names, getattr(networks, "exclusive", ()), settings)
         params = {
             **settings.to_dict(),
             "attributes": None if names is None else list(names),
@@ -149,6 +151,7 @@ class PlausibleCounterfactual(BridgeExplainer):
             self._take(networks)
         elif X is not None:
             made = self.networks or self._new_networks(X, options)
+            self._check_search(made)
             self._take(made.fit(X, A, **{"verbose": self.verbose, **options}))
         self._trained()
         return self
@@ -256,13 +259,21 @@ class PlausibleCounterfactual(BridgeExplainer):
             random_state=self.settings.random_state,
         )
 
+    def _check_search(self, networks: Any) -> None:
+        """Refuse before a training what the search would refuse after it."""
+        from alibi_bridge.engines import check_engine_options, load_engine
+
+        check_settings(networks.attributes, getattr(networks, "exclusive", ()), self.settings)
+        check_engine_options(load_engine(self.settings.engine), self.settings.engine_options)
+
     def _take(self, networks: Any) -> None:
-        names = tuple(networks.attributes)
+        names = _names_of(networks)
         if self.attributes is not None and names != self.attributes:
             raise InvalidInputError(
                 f"the networks know the attributes {', '.join(names)}, the explainer was made for "
                 f"{', '.join(self.attributes)}"
             )
+        check_settings(names, getattr(networks, "exclusive", ()), self.settings)
         self.networks, self.attributes = networks, names
         self.meta["params"]["attributes"] = list(names)
 
@@ -320,6 +331,12 @@ class PlausibleCounterfactual(BridgeExplainer):
             return_images=config["return_images"],
             verbose=config["verbose"],
         )
+
+
+def _names_of(networks: Any) -> tuple[str, ...]:
+    if not all(hasattr(networks, name) for name in ("attributes", "encode", "decode", "critic")):
+        raise InvalidInputError(f"networks must be an AttGAN, they are {type(networks).__name__}")
+    return tuple(networks.attributes)
 
 
 def _check_return_images(value: Any) -> None:

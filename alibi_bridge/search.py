@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from alibi_bridge.attributes import check_columns
 from alibi_bridge.edit_scores import EditScorer, EncodedImage
-from alibi_bridge.edit_space import EditSpace
-from alibi_bridge.engines import load_engine
+from alibi_bridge.edit_space import EditSpace, checked_bound
+from alibi_bridge.engines import check_engine_options, load_engine
 from alibi_bridge.formats import ImageFormat
 from alibi_bridge.predictors import as_predictor
 from alibi_bridge.search_result import ImageFront, SearchResult
@@ -20,7 +21,15 @@ from alibi_bridge.seeds import check_random_state
 from dice_extended_plugin.errors import InvalidInputError, did_you_mean
 from dice_extended_plugin.streams import query_streams
 
-__all__ = ["ImageFront", "SearchResult", "SearchSettings", "edit_space", "search", "with_changes"]
+__all__ = [
+    "ImageFront",
+    "SearchResult",
+    "SearchSettings",
+    "check_settings",
+    "edit_space",
+    "search",
+    "with_changes",
+]
 
 _logger = logging.getLogger(__name__)
 #: Separates the search's streams from others that are named by the same images.
@@ -95,7 +104,20 @@ class SearchSettings:
         ):
             if getattr(self, name) not in known:
                 raise InvalidInputError(f"{name} must be one of {known}: {getattr(self, name)!r}")
-        check_random_state(self.random_state)
+        if not isinstance(self.engine, str) and not callable(self.engine):
+            raise InvalidInputError(
+                f"engine must be a name or a pymoo algorithm class, got {self.engine!r}"
+            )
+        for name in ("engine_options", "bounds"):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping) and not (value is None and name == "bounds"):
+                raise InvalidInputError(f"{name} must be a dict, it is {value!r}")
+        for name, pair in (self.bounds or {}).items():
+            checked_bound(name, pair)
+        if isinstance(self.immutable, str) or not isinstance(self.immutable, Iterable):
+            raise InvalidInputError(f"immutable must be a list of names, not {self.immutable!r}")
+        # JSON knows no NumPy integers.
+        object.__setattr__(self, "random_state", check_random_state(self.random_state))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON can write them."""
@@ -105,7 +127,9 @@ class SearchSettings:
         values["immutable"] = list(self.immutable)
         values["bounds"] = None
         if self.bounds is not None:
-            values["bounds"] = {name: list(pair) for name, pair in self.bounds.items()}
+            values["bounds"] = {
+                name: [float(value) for value in pair] for name, pair in self.bounds.items()
+            }
         return values
 
     @classmethod
@@ -181,19 +205,14 @@ def search(
     settings = with_changes(settings, changes)
     if keep not in ("front", "chosen", "none"):
         raise InvalidInputError(f"keep must be 'front', 'chosen' or 'none', it is {keep!r}")
-    layout = networks.format if format is None else format
+    layout = _layout(format, networks.format)
     X = layout.check(X)
     space = edit_space(networks, settings)
-    least = settings.pop_size + len(space.free) + 3
-    if settings.budget < least:
-        raise InvalidInputError(
-            f"budget={settings.budget} does not pay for one generation: with pop_size="
-            f"{settings.pop_size} and {len(space.free)} attributes it must be {least} or more"
-        )
     A = _attributes(attributes, len(X), networks.attributes)
     judge = as_predictor(predictor, layout, outputs, n_classes)
     labels = _labels(Y, len(X))
     engine = load_engine(settings.engine)
+    check_engine_options(engine, settings.engine_options)
     scorer = EditScorer(networks, judge, settings.adversarial, settings.exact)
     fronts: list[ImageFront] = []
     with _bar(len(X) * settings.budget, verbose) as bar:
@@ -222,6 +241,8 @@ def with_changes(settings: SearchSettings | None, changes: Mapping[str, Any]) ->
     InvalidInputError
         A ``ValueError``: an unknown setting, or a bad value.
     """
+    if settings is not None and not isinstance(settings, SearchSettings):
+        raise InvalidInputError(f"settings must be SearchSettings(…), it is {settings!r}")
     known = SearchSettings.__dataclass_fields__
     for name in changes:
         if name not in known:
@@ -231,17 +252,17 @@ def with_changes(settings: SearchSettings | None, changes: Mapping[str, Any]) ->
     return replace(settings or SearchSettings(), **changes)
 
 
-def edit_space(networks: Any, settings: SearchSettings) -> EditSpace:
-    """Return the edits that the settings allow.
+def check_settings(
+    attributes: Sequence[str], exclusive: Sequence[Sequence[str]], settings: SearchSettings
+) -> EditSpace:
+    """Return the edits of some attributes that the settings allow; needs no trained networks.
 
     Raises
     ------
     InvalidInputError
-        A ``ValueError``: unknown names, or dead attributes that would be searched.
+        A ``ValueError``: unknown names, nothing to search, or a budget below one generation.
     """
-    if isinstance(settings.immutable, str):
-        raise InvalidInputError(f"immutable must be a list of names, not {settings.immutable!r}")
-    known = tuple(networks.attributes)
+    known = tuple(attributes)
     if settings.target is not None and settings.target not in known:
         raise InvalidInputError(
             f"target: there is no attribute {settings.target!r}; there are {', '.join(known)}. "
@@ -250,8 +271,27 @@ def edit_space(networks: Any, settings: SearchSettings) -> EditSpace:
     held = list(settings.immutable)
     if settings.target is not None and settings.exclude_target:
         held.append(settings.target)
-    space = EditSpace(known, getattr(networks, "exclusive", ()) or (), held, settings.bounds)
-    dead = [name for name in getattr(networks, "dead_", ()) or () if name not in held]
+    space = EditSpace(known, exclusive, held, settings.bounds)
+    least = settings.pop_size + len(space.free) + 3
+    if settings.budget < least:
+        raise InvalidInputError(
+            f"budget={settings.budget} does not pay for one generation: with pop_size="
+            f"{settings.pop_size} and {len(space.free)} attributes it must be {least} or more"
+        )
+    return space
+
+
+def edit_space(networks: Any, settings: SearchSettings) -> EditSpace:
+    """Return the edits that the settings allow with these networks.
+
+    Raises
+    ------
+    InvalidInputError
+        A ``ValueError``: as of :func:`check_settings`, or dead attributes that would be searched.
+    """
+    space = check_settings(networks.attributes, getattr(networks, "exclusive", ()) or (), settings)
+    free = {space.attributes[j] for j in space.free}
+    dead = [name for name in getattr(networks, "dead_", ()) or () if name in free]
     if dead and not settings.allow_dead:
         raise InvalidInputError(
             f"the networks do not show edits of {', '.join(dead)}: train them longer or on more "
@@ -290,7 +330,11 @@ def _seeds(images: Sequence[EncodedImage], random_state: int) -> list[int]:
 def _attributes(attributes: Any, n: int, names: Sequence[str]) -> np.ndarray | None:
     if attributes is None:
         return None
-    A = np.asarray(attributes, dtype=float)
+    check_columns(attributes, names)
+    try:
+        A = np.asarray(attributes, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"attributes must be 0 or 1: {error}") from error
     if A.shape != (n, len(names)):
         raise InvalidInputError(
             f"attributes has shape {A.shape}, expected ({n}, {len(names)}): {', '.join(names)}"
@@ -298,6 +342,23 @@ def _attributes(attributes: Any, n: int, names: Sequence[str]) -> np.ndarray | N
     if not np.isin(A, (0.0, 1.0)).all():
         raise InvalidInputError("attributes must be 0 or 1")
     return A
+
+
+def _layout(format: ImageFormat | None, trained: ImageFormat) -> ImageFormat:
+    """Return the format of the images, if it differs from that of the networks in range only."""
+    if format is None:
+        return trained
+    if (format.height, format.width, format.channels) != (
+        trained.height,
+        trained.width,
+        trained.channels,
+    ):
+        raise InvalidInputError(
+            f"format is of {format.height} x {format.width} pixels and {format.channels} channels, "
+            f"the networks were trained on {trained.height} x {trained.width} and "
+            f"{trained.channels}"
+        )
+    return format
 
 
 def _labels(Y: Any, n: int) -> np.ndarray | None:
@@ -311,7 +372,7 @@ def _labels(Y: Any, n: int) -> np.ndarray | None:
             f"Y must be a class number per image, shape ({n},), it is {labels.dtype} of shape "
             f"{labels.shape}"
         )
-    if (labels != np.floor(labels)).any() or (labels < 0).any():
+    if not np.isfinite(labels).all() or (labels != np.floor(labels)).any() or (labels < 0).any():
         raise InvalidInputError("Y must be class numbers from 0 on")
     return labels.astype(int)
 

@@ -161,7 +161,15 @@ def test_empty_audits():
 
 
 @pytest.mark.parametrize(
-    "options", [{"points": "x"}, {"level": 1.0}, {"n_bootstrap": 3}, {"n_bootstrap": True}]
+    "options",
+    [
+        {"points": "x"},
+        {"level": 1.0},
+        {"level": "x"},
+        {"n_bootstrap": 3},
+        {"n_bootstrap": True},
+        {"random_state": -1},
+    ],
 )
 def test_bad_arguments(options):
     def never(*args, **keywords):
@@ -171,6 +179,24 @@ def test_bad_arguments(options):
     searcher.search = never
     with pytest.raises(InvalidInputError, match=next(iter(options))):
         audit(searcher, faces(2)[0], **options)
+
+
+def test_a_second_predictor_that_is_none_is_met_before_the_search():
+    seen = []
+
+    def counted(X):
+        seen.append(len(X))
+        return LightPredictor()(X)
+
+    X, A = faces(2)
+    with pytest.raises(InvalidInputError, match="predictor must be a function"):
+        audit(Searcher(counted), X, attributes=A, against=5)
+    assert not seen
+    with pytest.raises(InvalidInputError, match="under the second predictor there is nothing"):
+        audit(Searcher(), X, attributes=A, against=lambda X: np.full((len(X), 2), [0.9, 0.1]))
+    for explainer, images in (("explainer", X), (Searcher(), None)):
+        with pytest.raises(InvalidInputError, match="must be"):
+            audit(explainer, images)
 
 
 def test_pictures(biased):

@@ -15,6 +15,7 @@ from fake_attgan import NAMES, SIDE, FakeAttGAN, LightPredictor, faces
 
 from alibi_bridge.attgan import AttGAN
 from alibi_bridge.engines import RandomSearch
+from alibi_bridge.formats import ImageFormat
 from alibi_bridge.plausible import PlausibleCounterfactual
 from dice_extended_plugin.errors import InvalidInputError
 
@@ -213,11 +214,43 @@ def test_fit_makes_networks_of_the_images_size(monkeypatch):
         ({"attributes": ["a"]}, "networks know"),
         ({"bugdet": 3}, "did you mean 'budget'"),
         ({"budget": "x"}, "budget"),
+        ({"budget": 20}, "does not pay for one generation"),
+        ({"target": "age"}, "target.*age"),
+        ({"immutable": ["dott"]}, "did you mean 'dot'"),
+        ({"bounds": {"dot": 5}}, "bounds of 'dot'"),
+        ({"engine": None}, "engine"),
+        ({"networks": "attgan"}, "networks must be an AttGAN"),
     ],
 )
 def test_bad_arguments(options, text):
     with pytest.raises(InvalidInputError, match=text):
-        explainer(**options)
+        PlausibleCounterfactual(**{"networks": FakeAttGAN(), **SMALL, **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"engine": "smps"}, "did you mean 'smpso'"),
+        ({"engine_options": {"archive": 5, "archive_sise": 5}}, "did you mean 'archive_size'"),
+        ({"budget": 22}, "must be 24 or more"),
+        ({"target": "sex"}, "target.*sex"),
+    ],
+)
+def test_nothing_is_trained_that_could_not_be_searched(options, text):
+    class Source:
+        """Names that only fit tells."""
+
+        attributes = NAMES[:4]
+        format = ImageFormat(32, 32, 3)
+
+    networks = FakeAttGAN()
+    networks.attributes = Source.attributes
+    made = PlausibleCounterfactual(LightPredictor(), **{"budget": 200, "pop_size": 17, **options})
+    made._new_networks = lambda X, options: networks
+    networks.fit = None  # would fail
+    with pytest.raises(InvalidInputError, match=text):
+        made.fit(Source())
+    assert made.networks is None and made.attributes is None
 
 
 def test_explaining_before_fitting():

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("torch")
@@ -300,6 +301,29 @@ def test_uint8_and_channels_first():
     assert found.fronts[0].image.max() > 2
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_predictor_that_writes_to_its_images(dtype):
+    networks = FakeAttGAN()
+    networks.format = ImageFormat(SIDE, SIDE, 3, (0.0, 255.0))
+    X, A = faces(2)
+    X = (255 * X).astype(dtype)
+    before = X.copy()
+    judge = LightPredictor()
+
+    def in_place(X):
+        X /= 255
+        answer = judge(X)
+        X[:] = 0
+        return answer
+
+    one = search(X, in_place, networks, attributes=A, **SMALL)
+    two = search(X, lambda X: judge(X / 255), networks, attributes=A, **SMALL)
+    np.testing.assert_array_equal(X, before)
+    for first, second in zip(one.fronts, two.fronts, strict=True):
+        assert first.ok and same(first, second)
+        np.testing.assert_array_equal(first.image, second.image)
+
+
 def test_keep():
     assert run(1, keep="none").fronts[0].image is None
     chosen = run(1, keep="chosen").fronts[0]
@@ -322,7 +346,9 @@ def test_an_engine_of_ones_own():
 def test_settings_survive_json():
     import json
 
-    settings = SearchSettings(target="sex", immutable=("dot",), bounds={"light": (0, 0.5)})
+    bounds = {"light": np.array([0, 0.5], np.float32)}
+    given = {"immutable": np.array(["dot"]), "bounds": bounds, "random_state": np.int64(3)}
+    settings = SearchSettings(target="sex", **given)
     again = SearchSettings.from_dict(json.loads(json.dumps(settings.to_dict())))
     assert again.to_dict() == settings.to_dict()
     foreign = {**settings.to_dict(), "engine": "os:system"}
@@ -346,6 +372,18 @@ def test_settings_survive_json():
         ({"keep": "x"}, "keep"),
         ({"random_state": -1}, "random_state"),
         ({"bugdet": 5}, "did you mean 'budget'"),
+        ({"settings": {"budget": 9}}, "SearchSettings"),
+        ({"immutable": 5}, "list of names"),
+        ({"bounds": [("dot", (0, 1))]}, "bounds must be a dict"),
+        ({"bounds": {"dot": 1}}, "bounds of 'dot'"),
+        ({"engine_options": 5}, "engine_options must be a dict"),
+        ({"engine_options": {"pop_size": 5}}, "settings pop_size"),
+        ({"engine_options": {"archive_sise": 5}}, "SMPSO takes no .*did you mean 'archive_size'"),
+        ({"engine": "nsga2", "engine_options": {"archive_size": 5}}, "NSGA2 takes no"),
+        ({"format": ImageFormat(8, 8, 3)}, "8 x 8 pixels.*trained on 16 x 16"),
+        ({"attributes": [["a"] * 5] * 3}, "0 or 1"),
+        ({"attributes": pd.DataFrame(faces(3)[1], columns=NAMES[::-1])}, "in this order"),
+        ({"Y": [0, np.inf, 1]}, "class numbers"),
         ({"attributes": np.zeros((2, 5))}, r"shape \(2, 5\), expected \(3, 5\)"),
         ({"attributes": np.full((3, 5), 0.5)}, "0 or 1"),
         ({"Y": [0, 1]}, "Y must be"),
