@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,8 @@ def save_bundle(
     Raises
     ------
     InvalidInputError
-        `path` is a file, or a folder that holds something else; `config` is not JSON.
+        `path` is a file, a folder that holds something else, or cannot be made; `config` is not
+        JSON.
     """
     from safetensors.torch import save
 
@@ -82,8 +84,9 @@ def save_bundle(
         text = json.dumps(head, indent=1, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"the settings of a {kind} cannot be saved: {error}") from error
-    place.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    with _writing(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         (new / WEIGHTS).write_bytes(weights)
         (new / CONFIG).write_text(text, encoding="utf-8")
@@ -248,10 +251,16 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """
     place = Path(path)
     _check_place(place)
-    try:
+    with _writing(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent):
             pass
+
+
+@contextmanager
+def _writing(place: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InvalidInputError(
             f"{place} cannot be written ({error.strerror or error}); give another folder"
@@ -292,8 +301,9 @@ def _read(path: Path, most: int) -> bytes:
 
 
 def _read_head(path: Path) -> dict[str, Any]:
+    text = _read(path, MAX_CONFIG_BYTES)  # outside: its error is a ValueError, too
     try:
-        head = json.loads(_read(path, MAX_CONFIG_BYTES))
+        head = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{path} is not JSON: {error}") from error
     whole = isinstance(head, dict) and {"format", "kind", "sha256", "config"} <= head.keys()

@@ -98,6 +98,14 @@ def test_a_file_that_is_too_large_is_not_read(saved, monkeypatch):
         load_bundle(saved, "thing")
 
 
+def test_a_missing_folder_and_one_that_cannot_be_made(tmp_path):
+    with pytest.raises(InvalidInputError, match=r"^\S*config.json cannot be read: No such file"):
+        load_bundle(tmp_path / "none", "network")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInputError, match="cannot be written"):
+        save_bundle(tmp_path / "file" / "model", "network", {}, {})
+
+
 def test_other_peoples_files_are_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InvalidInputError, match="other files"):
