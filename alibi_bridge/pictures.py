@@ -175,7 +175,8 @@ def plot_audit(table: pd.DataFrame, ax: Axes | None = None, label: str | None = 
         table, shift = table.iloc[::-1], 0.0
     _bars(ax, table, "mean_abs_delta", shift, label)
     ax.set_xlabel("mean |δ| of successful counterfactuals")
-    ax.set_xlim(left=0)
+    # Still scaled by itself: a further audit in these axes may reach farther.
+    ax.set_xlim(left=0, auto=True)
     return ax
 
 

@@ -23,10 +23,6 @@
 # %%
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # pictures go to files; in a notebook leave this line out
-
 import matplotlib.pyplot as plt
 import pandas as pd
 from art.estimators.classification import SklearnClassifier

@@ -168,6 +168,19 @@ def test_results_of_the_alibi_bridge():
     pyplot.close("all")
 
 
+def test_a_second_audit_is_drawn_whole():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    from alibi_bridge.pictures import plot_audit
+
+    index = pd.Index(["hat", "hair"], name="attribute")
+    near = pd.DataFrame({"mean_abs_delta": 0.1, "low": 0.05, "high": 0.2}, index=index)
+    axes = plot_audit(4 * near, plot_audit(near))
+    left, right = axes.get_xlim()
+    assert left == 0 and right >= 0.8
+    pyplot.close("all")
+
+
 def test_a_conformance_report_shows_itself():
     from dice_extended_plugin.checks.report import CheckOutcome, CheckReport
 
