@@ -358,8 +358,8 @@ def robustness(cells: Cells) -> str:
     for key, group in grouped(of_kind(cells, "twin"), "data", "size", "network"):
         add(key, f"{NAMES[key[2]]}, alone", "", "", group, "curves")
     for key, group in grouped(of_kind(cells, "joint"), *JOINT):
-        for who, place in (("D", 3), ("G", 2)):
-            name = f"{who}: {NAMES[key[place]]}"
+        for who, place, other in (("D", 3, 2), ("G", 2, 3)):
+            name = f"{who}: {NAMES[key[place]]} (with {NAMES[key[other]]})"
             add(key, name, str(key[4]), str(key[5]), group, f"{who} curves")
     head = ["data", "network", "training", "cycles", "seeds", "F1 clean", "F1 PGD 0.005 ↑"]
     head += ["0.015 ↑", "0.03 ↑", "worst accuracy 0.005 ↑", "0.015 ↑", "0.03 ↑"]
@@ -405,7 +405,7 @@ WITHOUT_MODEL = ("darkness", "darkness_blurred", "brightness")
 
 
 def defaults(_: Cells) -> str:
-    """Today's defaults, as joint_gan_cracks.py measures them; a file per run."""
+    """The defaults and presets, as joint_gan_cracks.py measures them; a file per run."""
     rows = []
     for path in sorted(RESULTS.glob("defaults_*.json")):
         found = json.loads(path.read_text())
@@ -417,7 +417,7 @@ def defaults(_: Cells) -> str:
             if found["settings"].get(preset):
                 with_changes = preset
         names = ("iou", "iou_blurred", "iou_8_views", "iou_8_views_blurred")
-        names += ("iou_8_views_removed", "accuracy", "flips", "pearson")
+        names += ("iou_removed", "iou_8_views_removed", "accuracy", "flips", "pearson")
         numbers = [
             f"{found['mean'][n]:.3f} ± {found['spread'][n]:.3f}"
             for n in (*names, "auroc_noise_0.2")
@@ -435,7 +435,7 @@ def defaults(_: Cells) -> str:
         )
     head = ["data", "settings", "seeds", "CPU", "darkness, blurred darkness, brightness"]
     head += ["IoU raw ↑", "IoU blurred ↑", "IoU of 8 views ↑", "8 views blurred ↑"]
-    head += ["8 views, taken out ↑", "D accuracy ↑", "flips ↑"]
+    head += ["taken out ↑", "8 views, taken out ↑", "D accuracy ↑", "flips ↑"]
     head += ["r of p_fake and loss", "AUROC noise 0.2 ↑", "twin's accuracy"]
     return markdown([*head, "F1 under PGD 0.005, 0.015, 0.03: D ↑", "twin"], rows)
 
