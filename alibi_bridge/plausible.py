@@ -9,7 +9,7 @@ import numpy as np
 
 from alibi_bridge.adapter import BridgeExplainer, Explanation
 from alibi_bridge.explanation_data import RETURN_IMAGES, explanation_data
-from alibi_bridge.predictors import OUTPUTS
+from alibi_bridge.predictors import check_answers
 from alibi_bridge.search import SearchSettings, check_settings, search, with_changes
 from alibi_bridge.search_result import SearchResult
 from dice_extended_plugin.errors import InvalidInputError
@@ -77,8 +77,7 @@ class PlausibleCounterfactual(BridgeExplainer):
         **changes: Any,
     ) -> None:
         settings = with_changes(settings, changes)
-        if outputs not in OUTPUTS:
-            raise InvalidInputError(f"outputs must be one of {OUTPUTS}, it is {outputs!r}")
+        check_answers(outputs, n_classes)
         _check_return_images(return_images)
         if isinstance(attributes, str):
             raise InvalidInputError(f"attributes must be a list of names, not {attributes!r}")

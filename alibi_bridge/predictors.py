@@ -11,7 +11,7 @@ import numpy as np
 from alibi_bridge.formats import ImageFormat
 from dice_extended_plugin.errors import InvalidInputError
 
-__all__ = ["OUTPUTS", "Predictor", "as_predictor"]
+__all__ = ["OUTPUTS", "Predictor", "as_predictor", "check_answers"]
 
 #: What a predictor may return.
 OUTPUTS = ("scores", "labels", "logits")
@@ -171,12 +171,7 @@ def as_predictor(
     InvalidInputError
         A ``ValueError``: not a classifier, or arguments that are none of the above.
     """
-    if outputs not in OUTPUTS:
-        raise InvalidInputError(f"outputs must be one of {OUTPUTS}, it is {outputs!r}")
-    if n_classes is not None and (
-        isinstance(n_classes, bool) or not isinstance(n_classes, int) or n_classes < 2
-    ):
-        raise InvalidInputError(f"n_classes must be a whole number from 2 on: {n_classes!r}")
+    check_answers(outputs, n_classes)
     if isinstance(predictor, Predictor):
         predictor, outputs, n_classes = (
             predictor._function,
@@ -187,7 +182,21 @@ def as_predictor(
     return Predictor(_function_of(predictor, format, outputs), format, outputs, n_classes)
 
 
+def check_answers(outputs: Any, n_classes: Any) -> None:
+    """Raise InvalidInputError for kinds of answers that no predictor gives."""
+    if outputs not in OUTPUTS:
+        raise InvalidInputError(f"outputs must be one of {OUTPUTS}, it is {outputs!r}")
+    if n_classes is not None and (
+        isinstance(n_classes, bool) or not isinstance(n_classes, int) or n_classes < 2
+    ):
+        raise InvalidInputError(f"n_classes must be a whole number from 2 on: {n_classes!r}")
+
+
 def _function_of(predictor: Any, format: ImageFormat, outputs: str) -> Callable[[np.ndarray], Any]:
+    if isinstance(predictor, type):
+        raise InvalidInputError(
+            f"predictor is the class {predictor.__name__}; give an object of it, trained"
+        )
     # The frameworks are recognised by name, so that none is imported for a plain function.
     bases = [base.__module__.partition(".")[0] for base in type(predictor).__mro__]
     if "torch" in bases and hasattr(predictor, "named_parameters"):

@@ -159,7 +159,8 @@ def load_state(
     Raises
     ------
     InvalidInputError
-        A tensor is missing, unexpected, of another shape, or not finite. The module is unchanged.
+        A tensor is missing, unexpected, of another shape or kind of number, or not finite. The
+        module is unchanged.
     """
     own = module.state_dict()
     given = {
@@ -177,6 +178,10 @@ def load_state(
             raise InvalidInputError(
                 f"{what}: {name} has shape {tuple(given[name].shape)}, this architecture has "
                 f"{tuple(value.shape)}"
+            )
+        if value.is_floating_point() != given[name].is_floating_point():
+            raise InvalidInputError(
+                f"{what}: {name} holds {given[name].dtype}, this architecture has {value.dtype}"
             )
         if given[name].is_floating_point() and not bool(given[name].isfinite().all()):
             raise InvalidInputError(f"{what}: {name} has NaN or infinite values")

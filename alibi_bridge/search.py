@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -96,8 +97,9 @@ class SearchSettings:
     def __post_init__(self) -> None:
         for name, least in (("budget", 1), ("pop_size", 4), ("batch_size", 1)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
                 raise InvalidInputError(f"{name} must be a whole number from {least} on: {value!r}")
+            object.__setattr__(self, name, int(value))  # JSON knows no NumPy integers
         for name, known in (
             ("adversarial", ("probability", "log")),
             ("choose", ("knee", "crossing", "nearest")),
@@ -116,7 +118,6 @@ class SearchSettings:
             checked_bound(name, pair)
         if isinstance(self.immutable, str) or not isinstance(self.immutable, Iterable):
             raise InvalidInputError(f"immutable must be a list of names, not {self.immutable!r}")
-        # JSON knows no NumPy integers.
         object.__setattr__(self, "random_state", check_random_state(self.random_state))
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -448,9 +449,9 @@ class AttGAN:
                 raise InvalidInputError(f"epochs must be a number above 0, it is {epochs!r}")
             per_step = self.schedule.batch_size * (self.schedule.critic_steps + 1)
             steps = max(1, int((60 if epochs is None else epochs) * n // per_step))
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
             raise InvalidInputError(f"steps must be a whole number from 1 on, it is {steps!r}")
-        return steps
+        return int(steps)
 
     def _settings(self) -> dict[str, Any]:
         """Return what the networks and their training depend on, beside the images."""

@@ -208,6 +208,8 @@ def test_fit_makes_networks_of_the_images_size(monkeypatch):
     ("options", "text"),
     [
         ({"outputs": "x"}, "outputs"),
+        ({"n_classes": 1}, "n_classes"),
+        ({"n_classes": "x"}, "n_classes"),
         ({"return_images": "x"}, "return_images"),
         ({"return_images": 1}, "return_images"),
         ({"attributes": "sex"}, "list of names"),

@@ -1,5 +1,7 @@
 """Every kind of classifier gives the same probabilities through one function."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -162,6 +164,8 @@ def test_the_number_of_classes_must_not_change():
 def test_bad_arguments():
     with pytest.raises(InvalidInputError, match="predictor must be"):
         as_predictor(3, FORMAT)
+    with pytest.raises(InvalidInputError, match="is the class Fraction; give an object"):
+        as_predictor(Fraction, FORMAT)
     with pytest.raises(InvalidInputError, match="outputs"):
         as_predictor(three, FORMAT, "probabilities")
     with pytest.raises(InvalidInputError, match="n_classes"):

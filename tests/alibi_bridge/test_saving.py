@@ -154,6 +154,7 @@ def test_a_state_goes_in_whole_or_not_at_all():
         (lambda s: s.update(extra=torch.ones(1)), "extra are not of this architecture"),
         (lambda s: s.update({"0.bias": torch.ones(9)}), r"shape \(9,\)"),
         (lambda s: s.update({"0.bias": torch.full((3,), float("nan"))}), "NaN"),
+        (lambda s: s.update({"0.bias": torch.ones(3, dtype=torch.int64)}), "holds torch.int64"),
     ],
 )
 def test_weights_of_another_network_change_nothing(change, text):

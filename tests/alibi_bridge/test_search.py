@@ -348,6 +348,7 @@ def test_settings_survive_json():
 
     bounds = {"light": np.array([0, 0.5], np.float32)}
     given = {"immutable": np.array(["dot"]), "bounds": bounds, "random_state": np.int64(3)}
+    given["budget"] = np.int64(300)
     settings = SearchSettings(target="sex", **given)
     again = SearchSettings.from_dict(json.loads(json.dumps(settings.to_dict())))
     assert again.to_dict() == settings.to_dict()
