@@ -6,8 +6,10 @@ from typing import Any
 
 from dice_extended_plugin.checks.case import Case, Check, ensure, recommended, refuses, required
 from dice_extended_plugin.checks.images import (
+    check_alone,
     check_same_again,
     check_state_is_all,
+    check_untouched,
     disturbed,
     images,
     made,
@@ -61,22 +63,13 @@ def check_units_of_another(case: Case) -> None:
 @required
 def check_input_untouched(case: Case) -> None:
     """Check that the images it is given are not changed."""
-    import torch
-
-    x = images()
-    _answer(disturbed(made(case)), x)
-    ensure(torch.equal(x, images()), "the images were changed in place")
+    check_untouched(case, _answer)
 
 
 @required
 def check_batch_splits(case: Case) -> None:
     """Check that an image by itself is read as it is among others."""
-    import torch
-
-    network, x = disturbed(made(case)), images(4)
-    together, apart = _answer(network, x), [_answer(network, one[None]) for one in x]
-    gap = float((together - torch.cat(apart)).abs().max())
-    ensure(gap < 1e-3, f"alone and among others, logits differ by up to {gap:.2g}")
+    check_alone(case, _answer, 1e-3)
 
 
 @required

@@ -6,8 +6,10 @@ from typing import Any
 
 from dice_extended_plugin.checks.case import Case, Check, ensure, recommended, refuses, required
 from dice_extended_plugin.checks.images import (
+    check_alone,
     check_same_again,
     check_state_is_all,
+    check_untouched,
     disturbed,
     images,
     made,
@@ -21,6 +23,10 @@ def _answer(network: Any, x: Any, z: Any = None) -> Any:
 
     with torch.no_grad():
         return network(x, x.new_zeros(len(x), network.noise_dim) if z is None else z)
+
+
+def _image(network: Any, x: Any) -> Any:
+    return _answer(network, x)[0]
 
 
 @required
@@ -54,7 +60,7 @@ def check_begins_as_the_identity(case: Case) -> None:
     import torch
 
     x = images()
-    ensure(torch.equal(_answer(made(case), x)[0], x), "x̂ is not x before training")
+    ensure(torch.equal(_image(made(case), x), x), "x̂ is not x before training")
 
 
 @required
@@ -66,29 +72,20 @@ def check_range_kept(case: Case) -> None:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter *= 20.0
-    found = _answer(network, images())[0]
+    found = _image(network, images())
     ensure(float(found.abs().max()) <= 1.0, f"a pixel is {float(found.abs().max()):.3g}")
 
 
 @required
 def check_input_untouched(case: Case) -> None:
     """Check that the images it is given are not changed."""
-    import torch
-
-    x = images()
-    _answer(disturbed(made(case)), x)
-    ensure(torch.equal(x, images()), "the images were changed in place")
+    check_untouched(case, _image)
 
 
 @required
 def check_batch_splits(case: Case) -> None:
     """Check that an image by itself is changed as it is among others."""
-    import torch
-
-    network, x = disturbed(made(case)), images(4)
-    together, apart = _answer(network, x)[0], [_answer(network, one[None])[0] for one in x]
-    gap = float((together - torch.cat(apart)).abs().max())
-    ensure(gap < 1e-4, f"alone and among others, pixels differ by up to {gap:.2g}")
+    check_alone(case, _image, 1e-4)
 
 
 @required
@@ -98,14 +95,14 @@ def check_same_result_again(case: Case) -> None:
 
     check_same_again(case)
     network, x = disturbed(made(case)), images()
-    first, again = (_answer(network, x)[0] for _ in range(2))
+    first, again = (_image(network, x) for _ in range(2))
     ensure(torch.equal(first, again), "with the same z it made another image")
 
 
 @required
 def check_saving(case: Case) -> None:
     """Check that its ``state_dict`` is all that it needs to answer the same."""
-    check_state_is_all(case, lambda network: _answer(network, images())[0])
+    check_state_is_all(case, lambda network: _image(network, images()))
 
 
 @required

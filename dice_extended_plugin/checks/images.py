@@ -6,7 +6,16 @@ from typing import Any
 
 from dice_extended_plugin.checks.case import Case, ensure, need
 
-__all__ = ["SIZE", "check_same_again", "check_state_is_all", "disturbed", "images", "made"]
+__all__ = [
+    "SIZE",
+    "check_alone",
+    "check_same_again",
+    "check_state_is_all",
+    "check_untouched",
+    "disturbed",
+    "images",
+    "made",
+]
 
 #: Height and width of the suite's images, in pixels.
 SIZE = (32, 32)
@@ -46,6 +55,25 @@ def disturbed(network: Any) -> Any:
             if parameter.requires_grad:
                 parameter += 0.05 * torch.randn(parameter.shape, generator=stream)
     return network
+
+
+def check_untouched(case: Case, answer: Any) -> None:
+    """Raise if ``answer(network, x)`` changes x."""
+    import torch
+
+    x = images()
+    answer(disturbed(made(case)), x)
+    ensure(torch.equal(x, images()), "the images were changed in place")
+
+
+def check_alone(case: Case, answer: Any, most: float) -> None:
+    """Raise if an image by itself and among others gets answers that differ by `most`."""
+    import torch
+
+    network, x = disturbed(made(case)), images(4)
+    together, apart = answer(network, x), [answer(network, one[None]) for one in x]
+    gap = float((together - torch.cat(apart)).abs().max())
+    ensure(gap < most, f"alone and among others, answers differ by up to {gap:.2g}")
 
 
 def check_same_again(case: Case) -> None:
