@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dice_extended_plugin.audit_report.png import as_bytes, data_uri, overlay
+from dice_extended_plugin.audit_report.png import as_bytes, data_uri, overlay, reduced
 from dice_extended_plugin.errors import InvalidInputError
 from dice_extended_plugin.options import check_integer
 
@@ -21,6 +21,10 @@ __all__ = ["ImageAudit", "image_section"]
 _STRIP = 9
 #: Points of one front that show their picture when pointed at.
 _SHOWN = 24
+#: Longest sides of pictures that are tried in turn, until the pictures of a section weigh less than
+#: this. They are shown at 88 to 112 pixels, and a screen may have two for each.
+_SIDES = (224, 112, 88, 64, 48, 32)
+_MOST_BYTES = 3_500_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +93,19 @@ def image_section(audit: ImageAudit) -> dict[str, Any]:
         "classes": list(audit.class_names or ()),
         "audits": [_audit(name, one) for name, one in audit.audits.items()],
         "comparison": _comparison(audit),
-        "fronts": _fronts(audit),
-        "saliency": _saliency(audit),
+        **_pictures(audit),
         "scores": _scores(audit.saliency),
     }
+
+
+def _pictures(audit: ImageAudit) -> dict[str, Any]:
+    """Return fronts and maps with pictures as large as the file can bear."""
+    found: dict[str, Any] = {}
+    for side in _SIDES:
+        found = {"fronts": _fronts(audit, side), "saliency": _saliency(audit, side)}
+        if len(str(found)) <= _MOST_BYTES:
+            break
+    return found
 
 
 def _audit(name: str, audit: Any) -> dict[str, Any]:
@@ -131,17 +144,17 @@ def _class_name(audit: ImageAudit, number: int) -> str:
     return names[number] if names is not None and number < len(names) else f"class {number}"
 
 
-def _fronts(audit: ImageAudit) -> list[dict[str, Any]]:
+def _fronts(audit: ImageAudit, side: int) -> list[dict[str, Any]]:
     """Return the first fronts with a counterfactual, else the first of all."""
     if audit.search is None:
         return []
     fronts = audit.search.fronts
     order = sorted(range(len(fronts)), key=lambda i: (not fronts[i].ok, i))
     shown = [i for i in order if len(fronts[i])][: audit.n_shown]
-    return [_front(audit, i, fronts[i]) for i in sorted(shown)]
+    return [_front(audit, i, fronts[i], side) for i in sorted(shown)]
 
 
-def _front(audit: ImageAudit, number: int, front: Any) -> dict[str, Any]:
+def _front(audit: ImageAudit, number: int, front: Any, side: int) -> dict[str, Any]:
     names = list(audit.search.attributes)
     strip = _spread(front, _STRIP) if front.images is not None else []
     pictured = {*strip, *_spread(front, _SHOWN)} if strip else set()
@@ -151,7 +164,7 @@ def _front(audit: ImageAudit, number: int, front: Any) -> dict[str, Any]:
         "reason": front.reason,
         "class": _class_name(audit, int(front.original_class)),
         "proba": float(front.original_proba[front.original_class]),
-        "original": None if audit.X is None else _picture(audit, audit.X[number]),
+        "original": None if audit.X is None else _picture(audit, audit.X[number], side),
         "strip": strip,
         "points": [
             {
@@ -162,7 +175,7 @@ def _front(audit: ImageAudit, number: int, front: Any) -> dict[str, Any]:
                 "success": bool(front.successful[row]),
                 "chosen": row == front.chosen,
                 "moved": _moved(names, front.delta[row]),
-                "picture": _picture(audit, front.images[row]) if row in pictured else None,
+                "picture": (_picture(audit, front.images[row], side) if row in pictured else None),
             }
             for row in range(len(front))
         ],
@@ -183,11 +196,11 @@ def _moved(names: list[str], delta: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def _picture(audit: ImageAudit, image: Any) -> str:
-    return data_uri(as_bytes(image, audit.value_range, audit.channels_last))
+def _picture(audit: ImageAudit, image: Any, side: int) -> str:
+    return data_uri(reduced(as_bytes(image, audit.value_range, audit.channels_last), side))
 
 
-def _saliency(audit: ImageAudit) -> list[dict[str, Any]]:
+def _saliency(audit: ImageAudit, side: int) -> list[dict[str, Any]]:
     """Return images with their counterfactuals and maps."""
     data = getattr(audit.explanation, "data", audit.explanation)
     if data is None:
@@ -207,9 +220,9 @@ def _saliency(audit: ImageAudit) -> list[dict[str, Any]]:
             "to": _class_name(audit, int(new[i])),
             "success": bool(success[i]),
             "p_fake": float(np.asarray(data["cf_p_fake"])[i]) if "cf_p_fake" in data else None,
-            "original": _picture(audit, before["X"][i]),
-            "counterfactual": _picture(audit, after["X"][i]),
-            "overlay": data_uri(overlay(maps[i])),
+            "original": _picture(audit, before["X"][i], side),
+            "counterfactual": _picture(audit, after["X"][i], side),
+            "overlay": data_uri(overlay(reduced(maps[i], side))),
             "share": float((maps[i] > 0.5).mean()),
         }
         for i in range(min(audit.n_shown, len(maps)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from dice_extended_plugin.errors import InvalidInputError
 
-__all__ = ["as_bytes", "data_uri", "overlay"]
+__all__ = ["as_bytes", "data_uri", "overlay", "reduced"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
@@ -64,6 +64,26 @@ def as_bytes(
     low, high = value_range
     scaled = (np.nan_to_num(pixels) - low) * (255.0 / (high - low))
     return np.rint(scaled).clip(0, 255).astype(np.uint8)
+
+
+def reduced(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Return means of blocks, so that no side is longer than `side`; smaller ones as they are.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width, ...)
+    side : int
+    """
+    height, width = pixels.shape[:2]
+    block = -(-max(height, width) // side)
+    if block <= 1:
+        return pixels
+    # Blocks that reach over the edge repeat it.
+    more = [(0, -length % block) for length in (height, width)]
+    whole = np.pad(pixels.astype(float), [*more, *[(0, 0)] * (pixels.ndim - 2)], mode="edge")
+    rows, columns = whole.shape[0] // block, whole.shape[1] // block
+    means: np.ndarray = whole.reshape(rows, block, columns, block, *whole.shape[2:]).mean((1, 3))
+    return means if np.issubdtype(pixels.dtype, np.floating) else means.round().astype(pixels.dtype)
 
 
 def overlay(saliency: Any) -> np.ndarray:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 
+import image_cases
 import numpy as np
 import pytest
-from image_cases import explanation, image_audit, scores, search
+from image_cases import NAMES, explanation, image_audit, scores, search
 
+from alibi_bridge.search_result import SearchResult
 from dice_extended_plugin.audit_report import AuditReport, ImageAudit
-from dice_extended_plugin.audit_report.png import as_bytes, data_uri, overlay
+from dice_extended_plugin.audit_report.images import image_section
+from dice_extended_plugin.audit_report.png import as_bytes, data_uri, overlay, reduced
 from dice_extended_plugin.errors import InvalidInputError
 
 
@@ -130,3 +134,32 @@ def test_an_explanation_without_images():
         AuditReport(images=ImageAudit(explanation=bare)).run()
     with pytest.raises(InvalidInputError, match=r"CounterfactualGAN\.explain"):
         AuditReport(images=ImageAudit(explanation={"a": 1})).run()
+
+
+@pytest.mark.parametrize("side", [16, 224])
+def test_large_pictures_are_made_small_enough(side):
+    """Noise, which no PNG packs: photographs weigh less."""
+    rng = np.random.default_rng(0)
+    points = image_cases.front(0)
+    rows = np.resize(np.arange(6), 40)
+    many = replace(
+        points,
+        **{name: getattr(points, name)[rows] for name in ("delta", "F", "proba")},
+        images=rng.random((40, side, side, 3), dtype=np.float32),
+    )
+    found = SearchResult([many] * 4, NAMES, {})
+    X = rng.random((4, side, side, 3), dtype=np.float32)
+    section = image_section(image_audit(search=found, X=X))
+    assert len(str(section)) < 4_000_000
+    width = int.from_bytes(base64.b64decode(section["fronts"][0]["original"][22:])[16:20], "big")
+    assert width == 16 if side == 16 else 64 <= width < 112
+
+
+def test_a_picture_made_smaller_has_the_means():
+    pixels = np.arange(30, dtype=np.uint8).reshape(5, 6, 1)
+    small = reduced(pixels, 3)
+    assert small.shape == (3, 3, 1) and small.dtype == np.uint8
+    assert small[0, 0, 0] == round((0 + 1 + 6 + 7) / 4)
+    assert small[2, 2, 0] == round((28 + 29) / 2)  # the last row is repeated
+    assert reduced(pixels, 6) is pixels
+    assert reduced(np.ones((4, 4)), 2).tolist() == [[1.0, 1.0], [1.0, 1.0]]
