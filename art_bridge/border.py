@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from art_bridge.lanes import WHOLE, in_lanes
+from art_bridge.lanes import WHOLE, in_lanes, sides
 from dice_extended_plugin.errors import InvalidInputError
 
 __all__ = ["ModelScores", "class_index", "clip_bounds", "read_mask", "read_rows"]
@@ -199,15 +199,18 @@ class ModelScores:
 def ask(score: ModelScores, rows: np.ndarray, size: int, apart: bool = False) -> np.ndarray:
     """Return the model's own scores of rows, asked for in calls of at most `size`.
 
-    In single precision calls hold 192 rows at least, and with `apart` each row has a lane of its
-    own, so that its answer is the same whatever rows go with it.
+    In single precision calls hold 48 rows at least, and with `apart` each row keeps its side
+    (:mod:`art_bridge.lanes`), so that its answer is the same whatever rows go with it.
     """
     place = np.arange(len(rows))
     if score.single is None and len(rows):
         score.raw(rows[:1])
     if score.single and len(rows):
-        take, place = in_lanes(place) if apart else (place, place)
-        rows = rows[np.append(take, np.repeat(take[-1:], -len(take) % WHOLE))]
+        # Not apart are training rows, which always come together: as they stand.
+        take = np.minimum(np.arange(len(rows) + -len(rows) % WHOLE), len(rows) - 1)
+        if apart:
+            take, place = in_lanes(place, sides(rows))
+        rows = rows[take]
         size = max(size // WHOLE, 1) * WHOLE
     parts = [score.raw(rows[start : start + size]) for start in range(0, max(len(rows), 1), size)]
     return np.concatenate(parts)[place]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from art_bridge import objectives
-from art_bridge.lanes import WHOLE, in_lanes
+from art_bridge.lanes import WHOLE, in_lanes, sides
 from art_bridge.problem import Problem
 
 __all__ = ["Answer", "Evaluator"]
@@ -88,6 +88,7 @@ class Evaluator:
         self.problem = problem
         self.box, self.aim = problem.box, problem.aim
         self.single = problem.single
+        self._side = sides(self.box.x)
         self.rows, self.calls = np.zeros((2, len(problem.target)), dtype=np.int64)
         self.started = time.monotonic() if started is None else started
 
@@ -203,7 +204,7 @@ class Evaluator:
             answer = np.asarray(self.problem.score(rows[first], self.problem.names(query[first])))
             self.single = answer.dtype.kind == "f" and answer.dtype.itemsize < 8
         if self.single:
-            take, place = in_lanes(query)
+            take, place = in_lanes(query, self._side[query])
             rows, query = rows[take], query[take]
             size = max(size // WHOLE, 1) * WHOLE
         target, name = self.problem.target[query], self.problem.names(query)
@@ -222,8 +223,7 @@ class Evaluator:
 
     def _call(self, rows: np.ndarray, name: np.ndarray) -> np.ndarray:
         n = len(rows)
-        multiple = WHOLE if self.single else _MULTIPLE
-        filled = np.minimum(np.arange(n + -n % multiple), n - 1)
+        filled = np.minimum(np.arange(n + -n % _MULTIPLE), n - 1)
         if len(filled) > n:
             rows, name = rows[filled], name[filled]
         return np.array(self.problem.score(rows, name)[:n], dtype=np.float64)

@@ -5,24 +5,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from art_bridge.lanes import in_lanes
+from art_bridge.lanes import WHOLE, in_lanes, sides
 
 
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
-def test_groups_begin_at_multiples_of_twelve(lengths):
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 1)), min_size=1, max_size=12))
+def test_a_row_stands_on_the_same_six_whatever_goes_with_it(groups):
+    lengths, first = np.array(groups).T
     group = np.repeat(np.arange(len(lengths)) * 3, lengths)
-    take, place = in_lanes(group)
+    take, place = in_lanes(group, np.repeat(first, lengths))
     np.testing.assert_array_equal(take[place], np.arange(len(group)))
-    assert len(take) % 12 == 0
-    first = np.cumsum([0, *lengths[:-1]])
-    assert (place[first] % 12 == 0).all()
-    for lane in take.reshape(-1, 12):  # no lane is shared
-        assert len(set(group[lane])) == 1
+    assert len(take) % WHOLE == 0
+    begin = np.cumsum(lengths) - lengths
+    for start, length, side in zip(begin, lengths, first, strict=True):
+        alternating = (side + np.arange(length)) % 2
+        np.testing.assert_array_equal(place[start : start + length] % 12 // 6, alternating)
 
 
 def test_no_rows():
-    take, place = in_lanes(np.empty(0, dtype=int))
+    take, place = in_lanes(np.empty(0, dtype=int), np.empty(0, dtype=int))
     assert len(take) == len(place) == 0
+
+
+def test_sides_depend_on_the_values_alone_and_are_balanced():
+    x = np.random.default_rng(0).random((400, 5))
+    found = sides(x)
+    np.testing.assert_array_equal(sides(x[7:90]), found[7:90])
+    assert set(found) == {0, 1}
+    assert 160 < found.sum() < 240
+
+
+def test_few_rows_are_added():
+    draw = np.random.default_rng(1)
+    group = np.repeat(np.arange(200), draw.integers(1, 12, 200))
+    take, _ = in_lanes(group, sides(draw.random((200, 3)))[group])
+    assert len(take) <= len(group) + 50 + WHOLE
 
 
 class Placed:
