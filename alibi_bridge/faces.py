@@ -127,8 +127,10 @@ def draw_faces(
         A ``ValueError``: wrong shapes, or values other than 0 and 1.
     """
     _whole_number(size, "size", 16)
-    table = np.asarray(attributes)
-    jaws = np.asarray(labels)
+    try:
+        table, jaws = np.asarray(attributes), np.asarray(labels)
+    except ValueError as error:  # rows of different lengths
+        raise InvalidInputError(f"attributes and labels must be arrays: {error}") from error
     if table.ndim != 2 or table.shape[1] != len(FACE_ATTRIBUTES) or not len(table):
         raise InvalidInputError(
             f"attributes must have shape (n, {len(FACE_ATTRIBUTES)}), it has {table.shape}"

@@ -174,6 +174,10 @@ def as_source(
     if isinstance(X, ImageSource):
         if A is not None:
             raise InvalidInputError("A is part of the image source; give one of the two")
+        if value_range is not None or not channels_last:
+            raise InvalidInputError(
+                "value_range and channels_last are of arrays; an image source has its own format"
+            )
         return X
     if A is None or attributes is None:
         raise InvalidInputError("an array of images needs the attributes A and their names")
@@ -202,9 +206,10 @@ def split_indices(n: int, shares: Sequence[float], random_state: int = 0) -> tup
     InvalidInputError
         A ``ValueError``: shares that are no shares, or too few rows.
     """
-    sizes = [round(share * n) for share in shares]
-    if not shares or min(shares) <= 0 or sum(shares) > 1 + 1e-9:
+    numbers = all(isinstance(share, int | float) and share > 0 for share in shares)
+    if not shares or not numbers or sum(shares) > 1 + 1e-9:
         raise InvalidInputError(f"shares must be above 0 and sum to 1 at most, got {shares!r}")
+    sizes = [round(share * n) for share in shares]
     sizes[-1] = min(sizes[-1], n - sum(sizes[:-1]))
     if min(sizes) < 1:
         raise InvalidInputError(f"{n} rows are too few for the shares {tuple(shares)}")

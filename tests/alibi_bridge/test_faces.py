@@ -133,6 +133,7 @@ def test_square_jaws_are_wider_below():
         (lambda: procedural_faces(3, 8), "size must"),
         (lambda: procedural_faces(3, random_state=-1), "random_state"),
         (lambda: draw_faces([[0] * 7], [0]), "shape"),
+        (lambda: draw_faces([[0] * 8, [1]], [0, 1]), "must be arrays"),
         (lambda: draw_faces([[0] * 8], [0, 1]), "labels must have shape"),
         (lambda: draw_faces([[2] * 8], [0]), "attributes must hold"),
         (lambda: draw_faces([[0] * 8], [-1]), "labels must hold"),

@@ -114,6 +114,9 @@ class TestArrays:
             as_source(source, self.A)
         with pytest.raises(InvalidInputError, match="needs the attributes"):
             as_source(self.X)
+        for layout in ({"value_range": (0, 1)}, {"channels_last": False}):
+            with pytest.raises(InvalidInputError, match="its own format"):
+                as_source(source, **layout)
 
 
 class TestFolder:
@@ -400,7 +403,9 @@ class TestParts:
         joined = np.concatenate(parts)
         assert len(set(joined)) == len(joined) and joined.max() < n
 
-    @pytest.mark.parametrize("shares", [(0.9, 0.2), (0.0, 1.0), (-0.1, 0.5), ()])
+    @pytest.mark.parametrize(
+        "shares", [(0.9, 0.2), (0.0, 1.0), (-0.1, 0.5), (), (float("nan"),), "ab"]
+    )
     def test_bad_shares(self, shares):
         with pytest.raises(InvalidInputError, match="shares"):
             split_indices(10, shares)
