@@ -80,22 +80,26 @@ def vary(
     crossed = parents[:, two] != parents[:, 1 : 2 * pairs : 2]
     crossed &= change[:, two] < rates.crossover_gene
     crossed &= (draws[:, two, 2 * d] < rates.crossover)[:, :, None] & free[:, None]
+    pair, gene = np.divmod(np.flatnonzero(crossed), d)
+    whose, pair = np.divmod(pair, max(pairs, 1))
     q, i = np.nonzero(draws[:, :, 2 * d + 1] < rates.mutation)
     mutated = (_rest(change[q, i], 64) < min(1.0, rates.mutation_genes / d)) & free[q]
+    hit, column = np.nonzero(mutated)
+    q, i = q[hit], i[hit]
     differs = np.zeros((n_queries, n), dtype=bool)
-    differs[:, : 2 * pairs] = np.repeat(crossed.any(axis=2), 2, axis=1)
-    differs[q, i] |= mutated.any(axis=1)
+    differs[whose, 2 * pair] = differs[whose, 2 * pair + 1] = True
+    differs[q, i] = True
     # Work goes into those that are kept only.
     take = np.argsort(~differs, axis=1, kind="stable")[:, :keep]
     child = parents[row, take]
-    if pairs:
-        hit = crossed[row, np.minimum(take // 2, pairs - 1)]
-        hit &= (take < 2 * pairs)[:, :, None]  # a row left over has no pair
-        _cross(child, parents, take, np.flatnonzero(hit), lower, upper, rates.eta, draws)
     place = np.full((n_queries, n), -1)
     place[row, take] = np.arange(keep)
-    hit, column = np.nonzero(mutated & (place[q, i] >= 0)[:, None])
-    q, i = q[hit], i[hit]
+    # Both of a pair, the first ones first.
+    whose, gene = np.tile(whose, 2), np.tile(gene, 2)
+    own = np.concatenate([2 * pair, 2 * pair + 1])
+    _cross(child, parents, (whose, own, gene), place, lower, upper, rates.eta, draws)
+    kept = place[q, i] >= 0
+    q, i, column = q[kept], i[kept], column[kept]
     step = _rest(draws[q, i, d + column], 4096)
     _mutate(child, lower, upper, (q, place[q, i], column), step, rates.eta)
     return child, ~differs[row, take]
@@ -110,23 +114,27 @@ def _rest(draw: np.ndarray, parts: int) -> np.ndarray:
 def _cross(
     child: np.ndarray,
     parents: np.ndarray,
-    take: np.ndarray,
-    hit: np.ndarray,
+    where: tuple[np.ndarray, ...],
+    place: np.ndarray,
     lower: np.ndarray,
     upper: np.ndarray,
     eta: float,
     draws: np.ndarray,
 ) -> None:
-    """Bounded SBX of the genes `hit` (places in `child`), in place.
+    """Bounded SBX of some genes, in place.
 
-    `take` names each child's own parent (Qs, keep); the other one is its neighbour.
+    `where` names population, parent and column of each gene, `place` (Q, n) the child that starts
+    as the parent, -1 for none. The other parent is the neighbour.
     """
     d = child.shape[2]
-    member, j = np.divmod(hit, d)
-    q = member // take.shape[1]
-    own = take.reshape(-1)[member]
-    one = child.reshape(-1)[hit]
-    two = parents.reshape(-1)[(q * parents.shape[1] + (own ^ 1)) * d + j]
+    at = place[where[:2]]
+    if (at < 0).any():
+        kept = at >= 0
+        where, at = tuple(index[kept] for index in where), at[kept]
+    q, own, j = where
+    member = (q * parents.shape[1] + own) * d + j
+    one = parents.reshape(-1)[member]
+    two = parents.reshape(-1)[member + np.where(own & 1, -d, d)]
     bound = q * d + j
     low, high = lower.reshape(-1)[bound], upper.reshape(-1)[bound]
     # The first of a pair draws how far; the other's draw is free to tell who gets which side.
@@ -140,7 +148,7 @@ def _cross(
     beyond = 1.0 - far * alpha
     spread = (1.0 - np.abs(beyond)) ** np.copysign(1.0 / (eta + 1.0), beyond)
     value = 0.5 * (small + large + np.where(upward, spread, -spread) * gap)
-    child.reshape(-1)[hit] = np.clip(value, low, high)
+    child[q, at, j] = np.clip(value, low, high)
 
 
 def _mutate(

@@ -52,7 +52,7 @@ _TORCH = (
 )
 _NETWORKS = (
     *("attgan.*", "counterfactual_gan.*", "target", "twins", "probing", "gradcam", "fid"),
-    *("attacks", "edit_scores", "joint", "plausible"),
+    *("attacks", "averaging", "edit_scores", "joint", "plausible"),
 )
 _ALIBI = ("adapter", "joint", "plausible")
 _ART = ("attack", "attack_base", "baselines", "detector", "register", "trainer", "explainer")
