@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["AttackResult"]
 
@@ -47,6 +51,19 @@ class AttackResult:
     reference_rows: int = 0
     seconds: float = 0.0
     reason_counts: dict[str, int] = field(default_factory=dict)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a line for each row: ``success``, ``target``, ``distance``, ``probability``, …."""
+        import pandas as pd
+
+        names = ("success", "target", "distance", "probability", "rows", "reason")
+        return pd.DataFrame({name: getattr(self, name) for name in names}).rename_axis("row")
+
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.html_tables import facts, frame_table, titled
+
+        head = facts({"rows": len(self.success), **self.reason_counts, "seconds": self.seconds})
+        return titled("Counterfactual attack", head, frame_table(self.to_frame()))
 
     @classmethod
     def nothing(cls, n: int) -> AttackResult:

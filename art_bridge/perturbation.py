@@ -45,6 +45,18 @@ class Perturbations:
     d_knn: np.ndarray
     seconds: float = float("nan")
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return a line for each row with columns ``success``, ``rho``, ``P``, ``D_knn``."""
+        import pandas as pd
+
+        columns = {"success": self.success, "rho": self.rho, "P": self.probability}
+        return pd.DataFrame({**columns, "D_knn": self.d_knn}).rename_axis("row")
+
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.html_tables import facts, frame_table, titled
+
+        return titled("Perturbations", facts(self.summary()), frame_table(self.to_frame()))
+
     def summary(self) -> dict[str, float]:
         """Means and standard deviations over the rows that succeeded, as the paper's Table III.
 

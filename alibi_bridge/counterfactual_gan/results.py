@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Generated", "Saliency", "saliency_of"]
 
@@ -102,3 +106,16 @@ class Generated:
     real: np.ndarray
     cycles: tuple[np.ndarray, ...]
     cycle_class: np.ndarray
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a line for each image: what D and G read, and whether it was turned."""
+        import pandas as pd
+
+        names = ("d_class", "g_class", "p_fake", "cf_class", "success", "real")
+        return pd.DataFrame({name: getattr(self, name) for name in names}).rename_axis("image")
+
+    def _repr_html_(self) -> str:
+        from dice_extended_plugin.html_tables import facts, frame_table, titled
+
+        turned = {"images": len(self.success), "turned": int(self.success.sum())}
+        return titled("Counterfactual images", facts(turned), frame_table(self.to_frame()))

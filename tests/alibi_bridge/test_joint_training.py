@@ -233,6 +233,12 @@ def test_what_generate_returns_agrees_with_itself(cracks, trained):
     np.testing.assert_allclose(found.probabilities.sum(1), 1, atol=1e-5)
 
 
+def test_what_generate_returns_shows_itself(cracks, trained):
+    found = trained.generate(cracks.images[:3])
+    assert "images: 3" in found._repr_html_()
+    np.testing.assert_array_equal(found.to_frame()["success"], found.success)
+
+
 def test_empty_input(cracks, trained):
     assert trained.predict(cracks.images[:0]).shape == (0, 3)
 

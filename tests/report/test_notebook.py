@@ -126,6 +126,7 @@ def art_results():
 
     from art_bridge.attack import UnconstrainedCounterfactual
     from art_bridge.curves import success_rate_curve
+    from art_bridge.perturbation import perturbation_metrics
     from art_bridge.robustness import counterfactual_robustness
 
     x, y = load_breast_cancer(return_X_y=True)
@@ -133,17 +134,24 @@ def art_results():
     classifier = SklearnClassifier(LogisticRegression().fit(x, y), clip_values=(0, 1))
     report = counterfactual_robustness(classifier, x[:6], y[:6], x_train=x)
     attack = UnconstrainedCounterfactual(classifier, x, verbose=False)
-    return report, success_rate_curve(attack, x[:6], [0.1, 0.5])
+    curve = success_rate_curve(attack, x[:6], [0.1, 0.5])
+    changed = attack.generate(x[:6])
+    target = classifier.predict(changed).argmax(axis=1)
+    distances = perturbation_metrics(classifier, x[:6], changed, target, x_train=x, y_train=y)
+    return report, curve, attack.result_, distances
 
 
 def test_results_of_the_art_bridge(capfd):
     pytest.importorskip("art", reason="ART is not installed")
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")
-    report, curve = art_results()
+    report, curve, result, distances = art_results()
     assert capfd.readouterr() == ("", "")
     assert "R_overall" in report._repr_html_() and "margin" in report._repr_html_()
     assert "Success rate" in curve._repr_html_()
+    assert "rows: 6 · found: 6" in result._repr_html_() and "not_found" not in result._repr_html_()
+    np.testing.assert_array_equal(result.to_frame()["distance"], result.distance)
+    assert "D_knn" in distances._repr_html_() and len(distances.to_frame()) == 6
     axes = pyplot.subplots()[1]
     for one in (report.plot("matrix", ax=axes), report.plot("distribution", ax=axes)):
         assert one is axes
