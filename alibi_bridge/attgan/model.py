@@ -165,7 +165,8 @@ class AttGAN:
             tensors) and ``losses``, as Alibi's CFRL does. An exception ends the training.
         checkpoint : path, optional
             A folder for the state of the training. If it holds one of the same training, that is
-            taken up again, and the result is the same, bit by bit, as without the interruption.
+            taken up again, and the result is the same, bit by bit, as without the interruption,
+            on the same machine with as many threads. Checkpoints of another version may be refused.
         checkpoint_every : int, default 500
             Steps between two checkpoints.
         resume : bool, default True
