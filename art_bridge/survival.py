@@ -70,7 +70,7 @@ def _rank_and_twins(each: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray
     flag = first > least
     highest = np.where(flag, first.max(axis=1, keepdims=True), least)
     if m == 3 and (first == highest).all():
-        order = np.lexsort((flag, each[2], each[1]), axis=-1)
+        order = _order_by_two(each[1], each[2], flag)
         walk = _rank_two_levels
     else:
         order = np.lexsort(tuple(each[k] for k in reversed(range(m))), axis=-1)
@@ -85,6 +85,15 @@ def _rank_and_twins(each: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray
     return rank.reshape(n_queries, n), twin.reshape(n_queries, n)
 
 
+def _order_by_two(first: np.ndarray, second: np.ndarray, flag: np.ndarray) -> np.ndarray:
+    """Sort (Q, N) by two objectives, then by a flag, stably; the flag seldom decides."""
+    order = np.lexsort((second, first), axis=-1)
+    place = order + np.arange(len(order))[:, None] * order.shape[1]
+    a, b, late = (values.reshape(-1)[place] for values in (first, second, flag))
+    wrong = (late[:, :-1] > late[:, 1:]) & (a[:, 1:] == a[:, :-1]) & (b[:, 1:] == b[:, :-1])
+    return np.lexsort((flag, second, first), axis=-1) if wrong.any() else order
+
+
 def _rank_two_levels(costs: np.ndarray, same: np.ndarray, most: int) -> np.ndarray:
     """Ranks (N, Q) of costs (3, N, Q) sorted by the second, third and first objective.
 
@@ -95,15 +104,19 @@ def _rank_two_levels(costs: np.ndarray, same: np.ndarray, most: int) -> np.ndarr
     """
     n = len(same)
     high = costs[0] > costs[0].min(axis=0)
+    # Where the lower value comes first, as it does when both tell the same, all before are lower.
+    parted = bool((high[:-1] <= high[1:]).all())
     third = np.where(same, np.inf, costs[2])  # twins wait, and get their twin's rank
     rank = np.full(same.shape, n, dtype=np.int16)
     query = np.arange(same.shape[1])
     missing = np.minimum(most, n - np.count_nonzero(same, axis=0))
     for front in range(n):
-        least = np.minimum.accumulate(third, axis=0)
-        least_low = np.minimum.accumulate(np.where(high, np.inf, third), axis=0)
+        before = np.minimum.accumulate(third, axis=0)[:-1]
+        if not parted:
+            low = np.minimum.accumulate(np.where(high, np.inf, third), axis=0)[:-1]
+            before = np.where(high[1:], before, low)
         here = third < np.inf
-        here[1:] &= np.where(high[1:], least[:-1], least_low[:-1]) > third[1:]
+        here[1:] &= before > third[1:]
         member, column = np.nonzero(here)
         rank[member, query[column]] = front
         third[member, column] = np.inf
