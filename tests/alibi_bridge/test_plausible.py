@@ -169,6 +169,14 @@ def test_what_cannot_be_saved(tmp_path):
         made.save_safe(tmp_path / "x")
 
 
+def test_no_images():
+    X, A = faces(1)
+    found = explainer().explain(X[:0], [], A[:0])
+    assert found.reference.shape == (0, 3) and found.orig["attributes"].shape == (0, len(NAMES))
+    again = Explanation.from_json(found.to_json())
+    assert again.success == [] and again.cf["X"] == [] and again.all == []
+
+
 def test_reset_predictor():
     X, A = faces(2)
     made = explainer()
