@@ -93,7 +93,8 @@ def _joint_checkpoint(folder: Path, content: bytes) -> Any:
     from alibi_bridge import JointGAN
     from alibi_bridge.counterfactual_gan import checkpoints
 
-    return checkpoints.read(bundle(folder, checkpoints.KIND, content), JointGAN(device="cpu"), {})
+    place = bundle(folder, checkpoints.KIND, content)
+    return checkpoints.take_up(place, JointGAN(device="cpu"), None, {})
 
 
 def _table(folder: Path, content: bytes) -> Any:
@@ -218,6 +219,7 @@ READERS: dict[str, Reader] = {
         _joint_checkpoint,
         (
             f"{_GAN}.checkpoints:read.path",
+            f"{_GAN}.checkpoints:take_up.path",
             f"{_GAN}.model:JointGAN.fit.checkpoint",
             f"{_GAN}.multiclass:OneAgainstBackground.fit.checkpoint",
         ),

@@ -134,11 +134,16 @@ _OUTPUTS = {
     *("alibi_bridge.adapter:BridgeExplainer.save_safe.path",),
     *("alibi_bridge.attgan.checkpoints:save.folder", "alibi_bridge.attgan.model:AttGAN.save.path"),
     *("alibi_bridge.counterfactual_gan.model:JointGAN.save.path",),
+    *("alibi_bridge.counterfactual_gan.checkpoints:put_down.path",),
     *("alibi_bridge.counterfactual_gan.multiclass:OneAgainstBackground.save.path",),
     *("alibi_bridge.saving:save_bundle.path", "dice_extended_plugin.demo:run.out"),
 }
 #: Only looks whether something is there.
-_LOOKS = {"alibi_bridge.counterfactual_gan.checkpoints:is_there.path"}
+_LOOKS = {
+    "alibi_bridge.counterfactual_gan.checkpoints:is_there.path",
+    "alibi_bridge.counterfactual_gan.model:JointGAN.prepare.checkpoint",
+    "alibi_bridge.saving:check_writable.path",
+}
 #: Jobs are above and in tests/jobs; reports are written only; folders of checks hold code.
 _ELSEWHERE = (
     *("dice_extended_plugin.jobs.", "dice_extended_plugin.audit_report."),
