@@ -52,7 +52,7 @@ class UnconstrainedCounterfactual(CounterfactualAttack):
     random_state : int
         Seed. The same for any split of the rows into calls.
     batch_size : int
-        Most rows in one call of ``predict``.
+        Most rows in one call of ``predict``; 48 at least where it answers in single precision.
     max_rows : int, optional
         Model rows of each search: 2,750 in fast mode (with the training rows and checks 3,000 a
         counterfactual for sixty rows or more), all generations in faithful mode.
