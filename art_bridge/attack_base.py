@@ -22,6 +22,7 @@ from art_bridge.attack_parameters import MODES, check_parameters, read_constrain
 from art_bridge.attack_result import AttackResult
 from art_bridge.box import ArrayBox
 from art_bridge.constraints import Constraints
+from art_bridge.evaluation import rounded
 from art_bridge.nsga3 import search
 from art_bridge.problem import Aim, Options, Problem, SearchResult
 from art_bridge.reference import Reference
@@ -240,19 +241,21 @@ class CounterfactualAttack(EvasionAttack):
         own = np.where(known, np.where(known[:, None], scores, 0.0).argmax(axis=1), -1)
         result.reason[~known] = "model_nan"
         result.reason[~finite] = "not_finite"
+        probability = score.probabilities(scores)
+        # A row is there already only if it is so in any batch: by more than the last digits.
+        clear = rounded(probability, score.single)
         if self.targeted:
             assert wanted is not None
             asked = np.arange(n_classes) == wanted[:, None]
-            done = known & (own == wanted)
             result.target[:] = wanted
         else:
             away = own if wanted is None else wanted
             asked = np.arange(n_classes) != away[:, None]
-            done = known & (own != away)
+        best, rest = (np.where(some, clear, -np.inf).max(axis=1) for some in (asked, ~asked))
+        done = known & (best > rest)
         result.success[done] = True
         result.distance[done] = 0.0
         result.target[done] = own[done]
-        probability = score.probabilities(scores)
         result.probability[done] = probability[done, own[done]]
         result.reason[done] = "already"
         row, target = np.nonzero(asked & (known & ~done)[:, None])

@@ -207,10 +207,9 @@ def ask(score: ModelScores, rows: np.ndarray, size: int, apart: bool = False) ->
         score.raw(rows[:1])
     if score.single and len(rows):
         # Not apart are training rows, which always come together: as they stand.
-        take = np.minimum(np.arange(len(rows) + -len(rows) % WHOLE), len(rows) - 1)
         if apart:
             take, place = in_lanes(place, sides(rows))
-        rows = rows[take]
+            rows = rows[take]
         size = max(size // WHOLE, 1) * WHOLE
     parts = [score.raw(rows[start : start + size]) for start in range(0, max(len(rows), 1), size)]
     return np.concatenate(parts)[place]

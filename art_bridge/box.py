@@ -108,6 +108,22 @@ class _Snap:
         """Whether there is a rule besides the bounds."""
         return bool(len(self.step_columns) or len(self.ordinal_columns) or len(self.groups))
 
+    def steps_between(self, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers of the first and the last step between bounds (n, d)."""
+        columns, step, origin = self.step_columns, self.step, self.origin
+        first = np.ceil((lower[:, columns] - origin) / step - 1e-4)
+        return first, np.floor((upper[:, columns] - origin) / step + 1e-4)
+
+    def without_level(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """Whether no step or level lies between bounds (n, d)."""
+        out = np.zeros(lower.shape, dtype=bool)
+        first, last = self.steps_between(lower, upper)
+        out[:, self.step_columns] = first > last
+        for column, values in zip(self.ordinal_columns, self.ordinals, strict=True):
+            low, high = lower[:, column, None], upper[:, column, None]
+            out[:, column] = ~((values >= low) & (values <= high)).any(axis=1)
+        return out
+
 
 @dataclass(frozen=True)
 class ArrayBox(Box):
@@ -187,11 +203,11 @@ class ArrayBox(Box):
         for group in rules.one_hot:
             columns = list(group)
             frozen[:, columns] = frozen[:, columns].any(axis=1, keepdims=True)
-        # A row whose range lies where another rule does not let it go cannot obey: it stays whole.
-        stuck = (outside & (frozen[:, ranged] | (lower > upper)[:, ranged])).any(axis=1)
-        frozen[stuck] = True
-        lower, upper = np.where(frozen, x, lower), np.where(frozen, x, upper)
         snap = _snap(rules, x if reference is None else reference)
+        # A row whose range lies where another rule does not let it go cannot obey: it stays whole.
+        barred = frozen | (lower > upper) | snap.without_level(lower, upper)
+        frozen[(outside & barred[:, ranged]).any(axis=1)] = True
+        lower, upper = np.where(frozen, x, lower), np.where(frozen, x, upper)
         return cls(x, lower, upper, _units(d, rules.one_hot), snap)
 
     def take(self, index: np.ndarray) -> ArrayBox:
@@ -223,8 +239,7 @@ class ArrayBox(Box):
         self, out: np.ndarray, lower: np.ndarray, upper: np.ndarray, query: np.ndarray
     ) -> None:
         columns, step, origin = self.snap.step_columns, self.snap.step, self.snap.origin
-        first = np.ceil((lower[:, columns] - origin) / step - 1e-4)
-        last = np.floor((upper[:, columns] - origin) / step + 1e-4)
+        first, last = self.snap.steps_between(lower, upper)
         number = np.rint((out[:, columns] - origin) / step)
         own = self.x[query][:, columns]
         stays = (number == np.rint((own - origin) / step)) & (
@@ -244,6 +259,9 @@ class ArrayBox(Box):
             away[~permitted] = np.inf
             best = away.argmin(axis=1)
             keeps = np.abs(out[:, column] - own) <= away[np.arange(len(out)), best]
+            # Where a range does not permit the query's own value it stays for want of a level only.
+            inside = (own >= lower[:, column]) & (own <= upper[:, column])
+            keeps &= inside | ~permitted.any(axis=1)
             out[:, column] = np.where(keeps, own, values[best])
 
     def _switch(

@@ -11,7 +11,7 @@ from art_bridge import objectives
 from art_bridge.lanes import WHOLE, in_lanes, sides
 from art_bridge.problem import Problem
 
-__all__ = ["Answer", "Evaluator"]
+__all__ = ["Answer", "Evaluator", "rounded"]
 
 #: Scores are rounded to multiples of this. Models differ in the last digits between batches (sums
 #: in another order); a class wins only by a whole step, so its lead holds in any batch.
@@ -20,6 +20,13 @@ _GRID = 2.0**-20
 _SINGLE_GRID = 2.0**-15
 #: Calls are filled up to a multiple of this many rows: short batches take other code paths.
 _MULTIPLE = 16
+
+
+def rounded(scores: np.ndarray, single: bool | None) -> np.ndarray:
+    """Return scores without the digits that change with the batch."""
+    grid = _SINGLE_GRID if single else _GRID
+    out: np.ndarray = np.rint(scores / grid) * grid
+    return out
 
 
 @dataclass(frozen=True)
@@ -213,8 +220,7 @@ class Evaluator:
             part = slice(start, start + size)
             scores = self._call(rows[part], name[part])
             # Classes first: reductions over them then work on long rows of memory.
-            grid = _SINGLE_GRID if self.single else _GRID
-            scores = np.rint(np.ascontiguousarray(scores.T) / grid) * grid
+            scores = rounded(np.ascontiguousarray(scores.T), self.single)
             index = (target[part], np.arange(scores.shape[1]))
             wanted[part] = scores[index]
             scores[index] = -np.inf

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["WHOLE", "in_lanes", "sides"]
+__all__ = ["WHOLE", "filled", "in_lanes", "sides"]
 
 _SIX = 6
-#: Calls are filled up to a multiple of this: one thread or two then find no remainder. With several
-#: threads BLAS leaves small products to one of them, whose last digits are others whatever the
-#: layout; against these only rounding helps.
+#: Long calls are filled up to a multiple of this: one thread or two then find no remainder. With
+#: several threads BLAS leaves small products to one of them, whose last digits are others whatever
+#: the layout; against these only rounding helps.
 WHOLE = 8 * _SIX
+
+
+def filled(n: int) -> int:
+    """Return how many rows a call of n is filled up to: few more in short calls."""
+    return n + -n % (WHOLE if n >= 4 * WHOLE else 2 * _SIX)
 
 
 def sides(x: np.ndarray) -> np.ndarray:
@@ -41,7 +46,7 @@ def in_lanes(group: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, np.ndarra
     Returns
     -------
     take : ndarray of int, shape (m,)
-        Which row to send at each place, m a multiple of :data:`WHOLE`; the last row fills what is
+        Which row to send at each place, m as :func:`filled` has it; the last row fills what is
         left.
     place : ndarray of int, shape (n,)
         Where each row stands: ``take[place]`` counts from 0 to n - 1.
@@ -58,7 +63,6 @@ def in_lanes(group: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, np.ndarra
         six, lane = np.divmod(np.arange(count), _SIX)
         place[here] = six * 2 * _SIX + lane + offset
         longest = max(longest, count)
-    size = 2 * longest + -2 * longest % WHOLE
-    take = np.full(size, n - 1)
+    take = np.full(filled(2 * longest), n - 1)
     take[place] = number
     return take, place

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from art_bridge.lanes import WHOLE, in_lanes, sides
+from art_bridge.lanes import WHOLE, filled, in_lanes, sides
 
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 1)), min_size=1, max_size=12))
@@ -14,7 +14,7 @@ def test_a_row_stands_on_the_same_six_whatever_goes_with_it(groups):
     group = np.repeat(np.arange(len(lengths)) * 3, lengths)
     take, place = in_lanes(group, np.repeat(first, lengths))
     np.testing.assert_array_equal(take[place], np.arange(len(group)))
-    assert len(take) % WHOLE == 0
+    assert len(take) == filled(len(take)) and len(take) % 12 == 0
     begin = np.cumsum(lengths) - lengths
     for start, length, side in zip(begin, lengths, first, strict=True):
         alternating = (side + np.arange(length)) % 2

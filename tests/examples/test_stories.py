@@ -94,6 +94,8 @@ def test_a_notebook_executes(name, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     monkeypatch.setenv("DICE_EXTENDED_DATA", str(tmp_path / "no_data"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    # Another test of this process may have chosen a backend that shows nothing.
+    monkeypatch.delenv("MPLBACKEND", raising=False)
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     where = {"metadata": {"path": str(tmp_path / "run")}}
     nbclient.NotebookClient(notebook, timeout=600, resources=where).execute()

@@ -81,7 +81,7 @@ def test_values_and_gradients_are_those_of_torch(fit, twin, space, n_outputs, fu
         values.append(out.detach().numpy())
         slopes.append(slope.numpy())
     np.testing.assert_allclose(*values, atol=1e-6)
-    np.testing.assert_allclose(*slopes, atol=1e-6)
+    np.testing.assert_allclose(*slopes, atol=5e-6)  # single precision, two ways of summing
 
 
 def test_gradients_of_a_double_copy_agree_with_central_differences(twin, space):
