@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -172,9 +172,10 @@ class ArrayBox(Box):
         n, d = x.shape
         rules.check(d)
         lower, upper = np.tile(_up(low), (n, 1)), np.tile(_down(high), (n, 1))
+        ends = _range_ends(rules)
         for column, (least, most) in rules.ranges.items():
-            lower[:, column] = np.maximum(lower[:, column], _up(least))
-            upper[:, column] = np.minimum(upper[:, column], _down(most))
+            lower[:, column] = np.maximum(lower[:, column], ends[column].low)
+            upper[:, column] = np.minimum(upper[:, column], ends[column].high)
             if (lower[:, column] > upper[:, column]).any():
                 raise InvalidInputError(
                     f"ranges[{column}] = ({least}, {most}) lies outside the data or the clip "
@@ -184,18 +185,13 @@ class ArrayBox(Box):
         lower[:, rising] = np.maximum(lower[:, rising], x[:, rising])
         upper[:, falling] = np.minimum(upper[:, falling], x[:, falling])
         lower, upper = np.minimum(lower, x), np.maximum(upper, x)
-        ranged = list(rules.ranges)
         # A range that was asked for binds; elsewhere a query may keep a value beyond the data.
-        asked_low = np.array([rules.ranges[c][0] for c in ranged])
-        asked_high = np.array([rules.ranges[c][1] for c in ranged])
-        outside = (x[:, ranged] < asked_low) | (x[:, ranged] > asked_high)
-        if outside.any():
-            lower[:, ranged] = np.where(
-                outside, np.maximum(lower[:, ranged], _up(asked_low)), lower[:, ranged]
-            )
-            upper[:, ranged] = np.where(
-                outside, np.minimum(upper[:, ranged], _down(asked_high)), upper[:, ranged]
-            )
+        outside = np.zeros((n, d), dtype=bool)
+        for column, end in ends.items():
+            out = (x[:, column] < end.first) | (x[:, column] > end.last)
+            lower[out, column] = np.maximum(lower[out, column], end.low)
+            upper[out, column] = np.minimum(upper[out, column], end.high)
+            outside[:, column] = out
         frozen = np.zeros((n, d), dtype=bool)
         frozen[:, list(rules.immutable)] = True
         if mask is not None:
@@ -206,7 +202,7 @@ class ArrayBox(Box):
         snap = _snap(rules, x if reference is None else reference)
         # A row whose range lies where another rule does not let it go cannot obey: it stays whole.
         barred = frozen | (lower > upper) | snap.without_level(lower, upper)
-        frozen[(outside & barred[:, ranged]).any(axis=1)] = True
+        frozen[(outside & barred).any(axis=1)] = True
         lower, upper = np.where(frozen, x, lower), np.where(frozen, x, upper)
         return cls(x, lower, upper, _units(d, rules.one_hot), snap)
 
@@ -316,6 +312,25 @@ class SpaceBox(Box):
     def project(self, u: np.ndarray, query: np.ndarray) -> np.ndarray:
         """Return the nearest permitted rows, see :meth:`Box.project`."""
         return self.space.project(u, self.x[query], self.lower[query], self.upper[query])
+
+
+class _Ends(NamedTuple):
+    """Ends of a range: of the values that are tried, and of those that a query may have."""
+
+    low: float
+    high: float
+    first: float
+    last: float
+
+
+def _range_ends(rules: Constraints) -> dict[int, _Ends]:
+    """Return the ends in float32: a query, or a level, at the very end is inside."""
+    out = {}
+    for column, (least, most) in rules.ranges.items():
+        near = float(np.float32(least)), float(np.float32(most))
+        inner = near if column in rules.ordinal else (float(_up(least)), float(_down(most)))
+        out[column] = _Ends(*inner, *near)
+    return out
 
 
 def _units(d: int, groups: Sequence[Sequence[int]]) -> np.ndarray:

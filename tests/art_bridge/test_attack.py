@@ -141,6 +141,22 @@ def test_targeted_rows_that_are_there_already():
     assert made.result_.reason_counts == {"already": len(x)}
 
 
+def test_a_row_at_the_border_is_there_only_where_it_is_so_in_any_batch():
+    # The lead of class 1 is a last digit, and another one in another call.
+    def predict(x):
+        lead = 1e-7 if len(x) % 2 else -1e-7
+        high = np.where(x[:, 0] == 0.5, 0.5 + lead, x[:, 0])
+        return np.column_stack([1 - high, high]).astype(np.float32)
+
+    x = np.full((3, 8), 0.5, dtype=np.float32)
+    for target in (0, 1):
+        made = UnconstrainedCounterfactual(black_box(predict), *train(), targeted=True, **QUICK)
+        out = made.generate(x, np.full(3, target))
+        assert made.result_.success.all() and "already" not in made.result_.reason
+        for n in (1, 2, 3):
+            assert (predict(out[:n]).argmax(axis=1) == target).all()
+
+
 def test_split_and_seed():
     x, _ = rows(data="wine")
     made = attack("nn", "wine")

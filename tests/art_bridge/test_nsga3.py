@@ -329,6 +329,27 @@ def test_a_row_that_cannot_obey_stays_whole(other):
 
 
 @pytest.mark.parametrize(
+    ("rules", "obeys"),
+    [
+        ({"ordinal": {0: [0.0, 0.1, 1.0]}}, False),
+        ({"steps": {0: 0.35}}, False),
+        ({"ordinal": {0: [0.0, 0.1, 0.6, 1.0]}}, True),  # 0.4 is nearer to 0.1 than to 0.6
+        ({"steps": {0: 0.25}}, True),
+    ],
+)
+def test_a_range_binds_levels_and_steps(rules, obeys):
+    x = np.array([[0.1, 0.5, 0.5, 0.5], [0.9, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5, 0.5]])
+    rules = Constraints(ranges={0: (0.4, 0.6)}, **rules)
+    train = np.concatenate([TRAIN, np.zeros((1, 4))])  # steps begin at 0
+    box = ArrayBox.build(x, np.zeros(4), np.ones(4), rules, reference=train)
+    found = search(problem(SCORE, x, 1, TRAIN, box=box, **quick("fast")))
+    assert found.success.tolist() == [obeys, obeys, True]
+    moved = found.success
+    assert ((found.u[moved, 0] >= 0.4 - 1e-6) & (found.u[moved, 0] <= 0.6 + 1e-6)).all()
+    assert np.array_equal(found.u[~moved], box.x[~moved])
+
+
+@pytest.mark.parametrize(
     ("rules", "text"),
     [
         ({"increasing": [1], "decreasing": [1]}, "increasing and decreasing"),
