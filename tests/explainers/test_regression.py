@@ -98,7 +98,7 @@ def test_robust_rows_hold_better(make, high):
     held = {}
     for mode in (None, "dice", "validity"):
         found = make(robustness=mode, report_draws=500).generate_counterfactuals(
-            high[:5], 3, desired_range=[80, 150]
+            high, 3, desired_range=[100, 150]
         )
         held[mode] = found.to_frame()["noise_validity"].mean()
     assert held["dice"] > held[None] + 0.02
